@@ -1,0 +1,1 @@
+"""Outside technology, each adapter behind a port."""

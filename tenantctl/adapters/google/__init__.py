@@ -1,0 +1,1 @@
+"""Cloud SQL and Cloud Storage through Google's own clients."""

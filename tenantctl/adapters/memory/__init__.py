@@ -1,0 +1,1 @@
+"""In-memory fakes for rules and simulations; they pass the real adapters' contract suites."""

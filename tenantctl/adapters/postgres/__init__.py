@@ -1,0 +1,1 @@
+"""The registry and the tenants' databases, on PostgreSQL."""

@@ -1,0 +1,1 @@
+"""The doors: a shell, and later a service and jobs."""

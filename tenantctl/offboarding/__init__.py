@@ -1,0 +1,1 @@
+"""A tenant leaves: deactivation, grace, destruction, and what remains."""

@@ -1,0 +1,1 @@
+"""A tenant comes: its request, its database, its logins."""

@@ -1,0 +1,1 @@
+"""Where a tenant may live: geocoding, residency, and the closest region."""

@@ -1,0 +1,1 @@
+"""What we need of the outside, as Protocols with numbered contracts."""

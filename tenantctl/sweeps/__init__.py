@@ -1,0 +1,1 @@
+"""The loops over the fleet: observe, plan, execute, report."""
