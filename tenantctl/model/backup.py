@@ -1,0 +1,144 @@
+"""Backups, their copies, and every other place where a tenant's bytes can be."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class RetentionClass(StrEnum):
+    """How long a backup is kept; chosen when it is made, since a locked copy cannot be promoted."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    FINAL = "final"
+
+
+class BackupState(StrEnum):
+    """How far the making of a backup came."""
+
+    BEGUN = "begun"
+    COMPLETE = "complete"
+    SHORT = "short"  # it exists, in fewer regions than it should
+    FAILED = "failed"
+
+
+class CopyState(StrEnum):
+    """What is known of one copy."""
+
+    INTENDED = "intended"  # bytes may exist: written down before the first of them
+    WRITTEN = "written"
+    LOST = "lost"  # gone before its term: an incident
+    LAPSED = "lapsed"  # gone in its term: the promise kept
+    ABSENT = "absent"  # never came to be, and was seen not to be there
+
+
+class VerificationLevel(StrEnum):
+    """What was proved of a backup, from least to most."""
+
+    READ_BACK = "L1"
+    STRUCTURE = "L2"
+    RESTORED = "L3"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One copy of a backup: an object, and its manifest beside it, in one region's bucket."""
+
+    backup_id: str
+    tenant_uid: str
+    region: str
+    bucket: str
+    object_name: str
+    state: CopyState
+    intended_at: datetime
+    lapses_at: datetime  # when the bucket's lifecycle age is reached
+    unreadable_after: datetime  # with the lifecycle's lag: still there after this is a finding
+    size: int | None = None
+    crc32c: str | None = None
+    written_at: datetime | None = None
+    seen_at: datetime | None = None
+
+    @property
+    def manifest_name(self) -> str:
+        """The object beside the copy that describes it."""
+        return manifest_name(self.object_name)
+
+    @property
+    def residue_id(self) -> str:
+        """This copy's line in the residue inventory."""
+        return f"copy/{self.backup_id}/{self.region}"
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One dump of one tenant's database, made for one slot."""
+
+    id: str
+    tenant_uid: str
+    slot: str  # unique for a tenant: a night's date, or what it was asked for by
+    retention_class: RetentionClass
+    state: BackupState
+    begun_at: datetime
+    completed_at: datetime | None = None
+    verified_at: datetime | None = None
+    verified_level: VerificationLevel | None = None
+    tables: int | None = None
+    rows: int | None = None
+    size: int | None = None
+    sha256: str | None = None
+    copies: tuple[Copy, ...] = ()
+
+    def regions_holding(self) -> tuple[str, ...]:
+        """The regions in which a copy is known to be."""
+        return tuple(copy.region for copy in self.copies if copy.state is CopyState.WRITTEN)
+
+
+class ResidueKind(StrEnum):
+    """The kinds of places where a tenant's bytes can be."""
+
+    DATABASE = "database"
+    COPY = "copy"
+    SCRATCH = "scratch"
+    INSTANCE_BACKUPS = "instance-backups"
+    REGISTRY_BACKUPS = "registry-backups"
+
+
+@dataclass(frozen=True)
+class Residue:
+    """A place where a tenant's bytes are or were, and the date after which nothing there can be read.
+
+    `unreadable_after` is None while that date depends on a destruction to come.
+    """
+
+    id: str
+    tenant_uid: str
+    kind: ResidueKind
+    place: str
+    made_at: datetime
+    unreadable_after: datetime | None
+    lapsed_at: datetime | None = None
+    proof: str | None = None
+
+
+@dataclass(frozen=True)
+class TableDigest:
+    """A table's content in two numbers: how many rows, and a checksum that does not depend on their order."""
+
+    rows: int
+    checksum: str
+
+
+def object_name(tenant_uid: str, backup_id: str) -> str:
+    """The name of a backup's object; unique, so it is never overwritten."""
+    return f"{tenant_uid}/{backup_id}/dump.zst"
+
+
+def manifest_name(name: str) -> str:
+    """The name of the manifest beside an object."""
+    return name.rsplit("/", 1)[0] + "/manifest.json"
+
+
+def bucket_name(prefix: str, region: str, retention_class: RetentionClass, age_days: int) -> str:
+    """The bucket for copies of one class and term in one region; another term is another bucket."""
+    return f"{prefix}-{region}-{retention_class}-{age_days}d"

@@ -1,0 +1,148 @@
+"""A plan is data: steps with their reasons, blockers with theirs, and no clock reading.
+
+Since nothing in it depends on when it was made, only on what was seen, its
+digest names it: an approval is the approval of a digest.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from tenantctl.model.calendar import rfc3339
+
+
+class Do(StrEnum):
+    """The effects a step can have; each has exactly one action."""
+
+    CREATE_ROLES = "create-roles"
+    CREATE_DATABASE = "create-database"
+    PREPARE_DATABASE = "prepare-database"
+    OPEN_LOGINS = "open-logins"
+    MARK_ACTIVE = "mark-active"
+    MARK_WITHDRAWN = "mark-withdrawn"
+    BACK_UP = "back-up"
+    VERIFY_BACKUP = "verify-backup"
+    LOOK_AT_COPIES = "look-at-copies"
+    SWEEP_SCRATCH = "sweep-scratch"
+    MARK_DEACTIVATING = "mark-deactivating"
+    CLOSE_LOGINS = "close-logins"
+    RECORD_CLOSING = "record-closing"
+    MARK_DEACTIVATED = "mark-deactivated"
+    MARK_REINSTATED = "mark-reinstated"
+    MARK_DESTROYING = "mark-destroying"
+    DROP_DATABASE = "drop-database"
+    DROP_ROLES = "drop-roles"
+    MARK_DESTROYED = "mark-destroyed"
+    PROVE_LAPSE = "prove-lapse"
+    MARK_FORGOTTEN = "mark-forgotten"
+
+
+class Duty(StrEnum):
+    """Who carries a step out: in production each duty is a service account of its own."""
+
+    PROVISION = "provision"
+    BACKUP = "backup"
+    VERIFY = "verify"
+    DEACTIVATE = "deactivate"
+    DESTROY = "destroy"
+    RESTORE = "restore"
+    AUDIT = "audit"
+
+
+DUTY_OF: dict[Do, Duty] = {
+    Do.CREATE_ROLES: Duty.PROVISION,
+    Do.CREATE_DATABASE: Duty.PROVISION,
+    Do.PREPARE_DATABASE: Duty.PROVISION,
+    Do.OPEN_LOGINS: Duty.PROVISION,
+    Do.MARK_ACTIVE: Duty.PROVISION,
+    Do.MARK_WITHDRAWN: Duty.PROVISION,
+    Do.BACK_UP: Duty.BACKUP,
+    Do.VERIFY_BACKUP: Duty.VERIFY,
+    Do.LOOK_AT_COPIES: Duty.AUDIT,
+    Do.SWEEP_SCRATCH: Duty.VERIFY,
+    Do.MARK_DEACTIVATING: Duty.DEACTIVATE,
+    Do.CLOSE_LOGINS: Duty.DEACTIVATE,
+    Do.RECORD_CLOSING: Duty.DEACTIVATE,
+    Do.MARK_DEACTIVATED: Duty.DEACTIVATE,
+    Do.MARK_REINSTATED: Duty.DEACTIVATE,
+    Do.MARK_DESTROYING: Duty.DESTROY,
+    Do.DROP_DATABASE: Duty.DESTROY,
+    Do.DROP_ROLES: Duty.DESTROY,
+    Do.MARK_DESTROYED: Duty.DESTROY,
+    Do.PROVE_LAPSE: Duty.AUDIT,
+    Do.MARK_FORGOTTEN: Duty.AUDIT,
+}
+assert set(DUTY_OF) == set(Do), "each step is some duty's"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One effect on one subject, with the reason for it.
+
+    `subject` is what the effect is on: the tenant's uid, a backup's id, or a
+    residue's id. The step's own action knows which.
+    """
+
+    do: Do
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """Why something that is wanted does not happen yet.
+
+    `since` is the moment from which it has stood in the way; where the rule
+    cannot know it, None. `alarm` is set where somebody must be told.
+    """
+
+    code: str
+    reason: str
+    since: datetime | None = None
+    alarm: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done for one tenant, why, and when to look again.
+
+    `next_look` is the moment from which another plan may come out; None if only
+    a request can change anything.
+    """
+
+    tenant_uid: str
+    purpose: str
+    steps: tuple[Step, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+    next_look: datetime | None = None
+    because: str = field(default="", compare=False)
+
+    @property
+    def duty(self) -> Duty | None:
+        """The duty of the first step: who must carry this plan on; None if there is nothing to do."""
+        return DUTY_OF[self.steps[0].do] if self.steps else None
+
+    @property
+    def digest(self) -> str:
+        """A name of the plan's content: the first 16 hex digits of the SHA-256 of its canonical JSON."""
+        content = {
+            "tenant": self.tenant_uid,
+            "purpose": self.purpose,
+            "steps": [[step.do, step.subject, step.reason] for step in self.steps],
+            "blockers": [[blocker.code, blocker.reason] for blocker in self.blockers],
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def text(self) -> str:
+        """The plan as a person reads it; golden files hold this form."""
+        lines = [f"{self.purpose} {self.tenant_uid}  (plan {self.digest})"]
+        lines += [f"  {number}. {step.do} {step.subject}: {step.reason}" for number, step in enumerate(self.steps, 1)]
+        lines += [f"  blocked: {blocker.code}: {blocker.reason}" for blocker in self.blockers]
+        if not self.steps and not self.blockers:
+            lines.append(f"  nothing to do{': ' + self.because if self.because else ''}")
+        if self.next_look is not None:
+            lines.append(f"  next look: {rfc3339(self.next_look)}")
+        return "\n".join(lines)

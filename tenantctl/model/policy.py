@@ -1,0 +1,131 @@
+"""The company's promises as numbers, and the arithmetic that they must satisfy.
+
+Each dataclass is one file under `policies/`. There are no defaults: a term
+that is not written down is unknown, and unknown means stop.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from tenantctl.model.backup import RetentionClass
+from tenantctl.model.calendar import shortest_days_in_months
+from tenantctl.model.region import RegionsPolicy
+
+STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
+LOCK_TO_AGE_DAYS_MAX: Final = 2
+
+
+@dataclass(frozen=True)
+class LifecyclePolicy:
+    """`lifecycle.yaml`: from request to forgotten.
+
+    Days are 24 hours each; `instance_backup_days` and `registry_backup_days` are
+    how long the platform's own backups and point-in-time logs can bring bytes back.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+
+    grace_days: int
+    destroy_within_days: int
+    copies_seen_within_hours: int
+    instance_backup_days: int
+    registry_backup_days: int
+    connections_per_tenant: int
+    allowed_extensions: tuple[str, ...]
+    keep_closed_every_hours: int
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that cannot be."""
+        for key in ("grace_days", "destroy_within_days", "copies_seen_within_hours", "keep_closed_every_hours"):
+            if getattr(self, key) < 1:
+                yield key, f"must be at least 1, is {getattr(self, key)}"
+        for key in ("instance_backup_days", "registry_backup_days"):
+            if getattr(self, key) < 0:
+                yield key, f"must not be negative, is {getattr(self, key)}"
+        if not 1 <= self.connections_per_tenant <= 1000:
+            yield "connections_per_tenant", f"must lie within 1 and 1000, is {self.connections_per_tenant}"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One retention class: locked for `lock_days`, deleted by the bucket at an age of `age_days`."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    lock_days: int
+    age_days: int
+
+
+@dataclass(frozen=True)
+class Night:
+    """When nightly backups are made: `hours` long from `starts_at_hour`, where the customer is based."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    starts_at_hour: int
+    hours: int
+
+
+@dataclass(frozen=True)
+class BackupsPolicy:
+    """`backups.yaml`: how often, how many copies, and for how long."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    promise_months: int
+    copies_min: int
+    repair_days: int
+    lifecycle_lag_days: int
+    key_residue_days: int
+    look_at_copies_every_hours: int
+    scratch_hours: int
+    night: Night
+    classes: Mapping[RetentionClass, Term]
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that cannot be, or that breaks the promise."""
+        for key in ("promise_months", "lifecycle_lag_days", "look_at_copies_every_hours", "scratch_hours"):
+            if getattr(self, key) < 1:
+                yield key, f"must be at least 1, is {getattr(self, key)}"
+        for key in ("repair_days", "key_residue_days"):
+            if getattr(self, key) < 0:
+                yield key, f"must not be negative, is {getattr(self, key)}"
+        if self.copies_min < 2:
+            yield "copies_min", f"must be at least 2, the promise says several regions; is {self.copies_min}"
+        if not (0 <= self.night.starts_at_hour <= 23 and 1 <= self.night.hours <= 12):
+            yield "night", "must start at an hour within 0 and 23 and last 1 to 12 hours"
+        for missing in sorted(set(RetentionClass) - set(self.classes)):
+            yield f"classes.{missing}", "is missing"
+        if self.promise_months >= 1:
+            for name, term in self.classes.items():
+                yield from self._term_faults(f"classes.{name}", term)
+
+    def _term_faults(self, key: str, term: Term) -> Iterator[tuple[str, str]]:
+        if term.lock_days < 1:
+            yield f"{key}.lock_days", f"must be at least 1, is {term.lock_days}"
+        if not term.lock_days < term.age_days <= term.lock_days + LOCK_TO_AGE_DAYS_MAX:
+            yield (
+                f"{key}.lock_days",
+                f"must be less than age_days, by at most {LOCK_TO_AGE_DAYS_MAX}; is {term.lock_days} of {term.age_days}",
+            )
+        allowed = shortest_days_in_months(self.promise_months)
+        needed = self.days_readable(term)
+        if needed > allowed:
+            parts = f"age {term.age_days} + repair {self.repair_days} + lag {self.lifecycle_lag_days}"
+            total = f"{parts} + key residue {self.key_residue_days} = {needed} days"
+            yield f"{key}.age_days", f"{total}, but {self.promise_months} months can be as short as {allowed} days"
+
+    def days_readable(self, term: Term) -> int:
+        """The most days from a record's deletion until its last byte in this class is unreadable."""
+        return term.age_days + self.repair_days + self.lifecycle_lag_days + self.key_residue_days
+
+
+@dataclass(frozen=True)
+class Policies:
+    """All policies as loaded together, and a digest of their content."""
+
+    lifecycle: LifecyclePolicy
+    backups: BackupsPolicy
+    regions: RegionsPolicy
+    digest: str

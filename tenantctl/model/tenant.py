@@ -1,0 +1,145 @@
+"""A tenant, where it is hosted, and what is wanted of it.
+
+`wanted` is intent and `state` is fact: requests write the one, confirmed steps
+the other, and the sweep moves the world until they agree.
+"""
+
+import base64
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from tenantctl.model.errors import Refused
+from tenantctl.model.lifecycle import State
+
+NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+NAME_LENGTH_MAX: Final = 40
+
+
+class Wanted(StrEnum):
+    """What the newest request asks for."""
+
+    LIVING = "living"
+    LEAVING = "leaving"
+
+
+class IntentKind(StrEnum):
+    """The requests that change what is wanted of a tenant."""
+
+    CREATE = "create"
+    CANCEL = "cancel"
+    REINSTATE = "reinstate"
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """Where a tenant's database lies, and the names of its roles there.
+
+    Neighbours on an instance can read the names of databases and roles: they
+    carry the uid and the generation only, and a generation is never used again.
+    """
+
+    uid: str
+    instance: str
+    region: str
+    generation: int
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        return f"t_{self.uid}_{self.generation}"
+
+    @property
+    def owner(self) -> str:
+        """The role that owns the tenant's schemas and objects; it cannot log in."""
+        return f"o_{self.uid}_{self.generation}"
+
+    @property
+    def login(self) -> str:
+        """The role that the customer logs in as."""
+        return f"l_{self.uid}_{self.generation}"
+
+    @property
+    def marker(self) -> str:
+        """What stands in the database's comment; the name alone never identifies a tenant."""
+        return f"tenantctl tenant {self.uid} generation {self.generation}"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One customer's row in the registry, as read at one moment."""
+
+    uid: str
+    name: str | None  # blanked when forgotten
+    state: State
+    wanted: Wanted
+    intent_id: int  # the newest intent; a request compares and sets it
+    intent_effective_at: datetime
+    time_zone: str  # where the customer is based
+    hosting: Hosting
+    connection_limit: int
+    extensions: tuple[str, ...]
+    created_at: datetime
+    due_at: datetime
+    logins_closed_at: datetime | None = None
+    destroy_after: datetime | None = None
+    destroyed_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """What to call this tenant in a sentence: its name while it has one, else its uid."""
+        return self.name or self.uid
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A request on record: what was asked, by whom, why, and from when it counts."""
+
+    id: int
+    tenant_uid: str
+    kind: IntentKind
+    cause: str
+    instructing_party: str
+    effective_at: datetime
+    requested_at: datetime
+    actor: str
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A Cloud SQL instance that hosts tenants, or that serves restores for verification."""
+
+    name: str
+    region: str
+    role: "InstanceRole"
+    databases_max: int
+    databases: int = 0
+
+
+class InstanceRole(StrEnum):
+    """What an instance is for."""
+
+    TENANTS = "tenants"
+    VERIFY = "verify"
+
+
+def new_uid() -> str:
+    """A fresh uid: 60 random bits as 12 letters and digits, which can stand in a role's or database's name."""
+    return base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
+
+
+def check_name(name: str) -> str:
+    """The name, if a tenant may bear it.
+
+    Raises:
+        Refused: it is too long, or has other characters than the pattern allows.
+    """
+    if len(name) > NAME_LENGTH_MAX or not NAME_PATTERN.fullmatch(name):
+        raise Refused(
+            f"{name!r} cannot be a tenant's name.",
+            hint=f"Use at most {NAME_LENGTH_MAX} lower-case letters, digits and single dashes, a letter first: acme-eu",
+        )
+    return name

@@ -1,0 +1,129 @@
+"""The tenants' databases, and the scratch databases that verification restores into."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from tenantctl.model.backup import TableDigest
+from tenantctl.model.sighting import Sighting
+from tenantctl.model.tenant import Hosting
+
+
+@dataclass(frozen=True)
+class DatabaseSeen:
+    """A database as its instance shows it; `marker` is its comment."""
+
+    marker: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class LoginsSeen:
+    """A tenant's login as its instance shows it."""
+
+    can_log_in: bool
+    sessions: int
+
+
+class Dump(Protocol):
+    """A dump that is being read; its tables are those of the dump's own snapshot."""
+
+    @property
+    def tables(self) -> Mapping[str, TableDigest]:
+        """Rows and checksum of each table, by its quoted name with schema."""
+
+    @property
+    def server_version(self) -> str:
+        """The server's version, such as 18.6."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """The archive (`pg_dump -Fc`, uncompressed), piece by piece.
+
+        The iterator ends normally only if `pg_dump` did.
+
+        Raises:
+            Transient: `pg_dump` failed or was killed; what came so far is worthless.
+        """
+
+
+class Databases(Protocol):
+    """The tenants' databases, found by their marker and never by their name alone.
+
+    1. Creating what is there, closing what is closed and dropping what is gone are no-ops.
+    2. `look` answers gone only if the instance itself answered.
+    3. Whatever would change or drop a database whose marker is not its tenant's is Refused.
+    4. An instance that does not answer in time raises Transient.
+    """
+
+    def look(self, hosting: Hosting) -> Sighting[DatabaseSeen]:
+        """Whether the database is there, and its marker."""
+
+    def look_at_roles(self, hosting: Hosting) -> Sighting[tuple[str, ...]]:
+        """Which of the tenant's two roles are there; gone if neither."""
+
+    def look_at_logins(self, hosting: Hosting) -> Sighting[LoginsSeen]:
+        """Whether the customer can log in, and how many sessions it has."""
+
+    def create_roles(self, hosting: Hosting, *, connection_limit: int) -> None:
+        """Makes the owner and the login, the login closed."""
+
+    def create_database(self, hosting: Hosting) -> None:
+        """Makes the database, owned by tenantctl, closed to the public, with its marker."""
+
+    def prepare(self, hosting: Hosting, *, extensions: Sequence[str]) -> None:
+        """Gives the schema to the owner and creates the extensions."""
+
+    def look_prepared(self, hosting: Hosting, *, extensions: Sequence[str]) -> bool:
+        """Whether `prepare` has been carried out in full."""
+
+    def open_logins(self, hosting: Hosting) -> None:
+        """Lets the customer log in, with the password it had."""
+
+    def close_logins(self, hosting: Hosting) -> None:
+        """Refuses the customer's log-ins, and ends its sessions."""
+
+    def set_password(self, hosting: Hosting, password: str) -> None:
+        """Sets the login's password; the server never sees it in the clear."""
+
+    def forced_row_security(self, hosting: Hosting) -> Sequence[str]:
+        """Tables that force row security on their owner too: `pg_dump` fails on them."""
+
+    def set_forced_row_security(self, hosting: Hosting, tables: Sequence[str], *, forced: bool) -> None:
+        """Forces row security on these tables' owner, or lifts it; tables that are no more are passed over."""
+
+    def drop_database(self, hosting: Hosting) -> None:
+        """Drops the database for good, its sessions ended."""
+
+    def drop_roles(self, hosting: Hosting) -> None:
+        """Drops both roles; the database must be gone."""
+
+    def dump(self, hosting: Hosting) -> AbstractContextManager[Dump]:
+        """A dump of one consistent snapshot; leaving the block early ends `pg_dump`."""
+
+
+class Scratch(Protocol):
+    """Throw-away databases on an instance of role verify, each with a throw-away role.
+
+    1. Dropping what is gone is a no-op, and takes the role along.
+    2. `restore` runs as the throw-away role, so that nothing in a dump can act beyond its database.
+    """
+
+    def create(self, instance: str, name: str) -> None:
+        """Makes an empty scratch database and its role."""
+
+    def restore(self, instance: str, name: str, chunks: Iterator[bytes]) -> None:
+        """Restores an archive into it.
+
+        Raises:
+            Refused: the archive does not restore.
+        """
+
+    def digests(self, instance: str, name: str) -> Mapping[str, TableDigest]:
+        """Rows and checksum of each table."""
+
+    def drop(self, instance: str, name: str) -> None:
+        """Drops database and role."""
+
+    def names(self, instance: str) -> Sighting[tuple[str, ...]]:
+        """The scratch databases and roles that are there; an empty tuple is Present."""

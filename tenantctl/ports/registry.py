@@ -1,0 +1,226 @@
+"""The registry: the tenants, what is wanted of them, who works on which, and what is known of their bytes."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.journal import Entry, Head
+from tenantctl.model.lifecycle import Event, State
+from tenantctl.model.plan import Duty
+from tenantctl.model.tenant import Instance, Intent, IntentKind, Tenant
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on one tenant until `until`; `epoch` is what stops a worker that slept past it."""
+
+    tenant_uid: str
+    owner: str
+    epoch: int
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that a person must be told, open until what caused it is gone."""
+
+    tenant_uid: str
+    code: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class NewTenant:
+    """What a request for a tenant says; the registry adds instance, generation and times.
+
+    `explanation` is the placement's own JSON object, stored as it is.
+    """
+
+    uid: str
+    name: str
+    region: str
+    time_zone: str
+    connection_limit: int
+    extensions: tuple[str, ...]
+    explanation: Mapping[str, Any]
+    cause: str
+    instructing_party: str
+
+
+class FencedWrites(Protocol):
+    """The writes of one transaction on one leased tenant; all of them happen, or none."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant as it stands in this transaction, its row locked."""
+
+    @property
+    def now(self) -> datetime:
+        """The registry's time at the start of this transaction."""
+
+    def move(self, event: Event, **evidence: Any) -> None:
+        """Takes the tenant along the transition table and journals the row's comment with `evidence`.
+
+        Raises:
+            Refused: the table has no such transition.
+        """
+
+    def record_closing(self, closed_at: datetime, destroy_after: datetime) -> None:
+        """Writes both at once. Once written, `destroy_after` only ever moves later."""
+
+    def clear_closing(self) -> None:
+        """Forgets `logins_closed_at` and `destroy_after`: the customer came back."""
+
+    def journal(self, event: str, **body: Any) -> None:
+        """Appends to the tenant's chain; values must be JSON."""
+
+    def put_backup(self, backup: Backup) -> None:
+        """Writes a backup's row and those of its copies, new or changed.
+
+        Raises:
+            Refused: another backup of the tenant has this slot and did not fail.
+        """
+
+    def put_copy(self, copy: Copy) -> None:
+        """Writes one copy's row."""
+
+    def put_residue(self, residue: Residue) -> None:
+        """Writes one line of the residue inventory; a line that has lapsed stays as it is."""
+
+    def raise_alarm(self, code: str, reason: str) -> None:
+        """Opens an alarm, or renews the reason of the one that is open; journalled when opened."""
+
+    def clear_alarm(self, code: str) -> None:
+        """Closes an alarm if it is open; journalled when it was."""
+
+    def blank_names(self) -> None:
+        """Removes name and place of the tenant; the journal and the uid stay."""
+
+
+class Registry(Protocol):
+    """What is known and wanted of each tenant.
+
+    1. `now` is the registry's clock, the only one that rules are given.
+    2. `claim` gives a due tenant to one worker at a time; claiming it after the lease's end raises the epoch.
+    3. A write under a lease that ended or was taken over raises LeaseLost, and nothing of it is written.
+    4. A request compares the newest intent and sets it; of two at once, one is refused as Transient.
+    5. Every change is journalled in its own transaction, with the time and the actor as the database sees them.
+    6. A name belongs to at most one tenant that is not destroyed or forgotten; a uid is never used again.
+    """
+
+    def now(self) -> datetime:
+        """The registry's time, UTC."""
+
+    def actor(self) -> str:
+        """Who the registry says we are: its `session_user`."""
+
+    def close(self) -> None:
+        """Lets go of all connections."""
+
+    # Requests
+
+    def request_tenant(self, new: NewTenant) -> Tenant:
+        """Writes a tenant in state requested, due at once, on the emptiest instance of its region.
+
+        Raises:
+            Refused: the name is taken by a living tenant, or no instance of the region has room.
+        """
+
+    def record_intent(
+        self, tenant: Tenant, kind: IntentKind, *, cause: str, instructing_party: str, effective_at: datetime | None
+    ) -> Intent:
+        """Sets what is wanted of a tenant from `effective_at` (None: now), and makes the tenant due then.
+
+        Raises:
+            Transient: another intent came in since `tenant` was read.
+        """
+
+    def make_due(self, uid: str, at: datetime | None = None) -> None:
+        """Has the tenant looked at, at `at` or at once, if it is not due earlier anyway."""
+
+    # What is known
+
+    def find(self, name_or_uid: str) -> Tenant:
+        """The living tenant of this name, else the tenant of this uid.
+
+        Raises:
+            NotFound: there is neither.
+        """
+
+    def tenants(self, *, states: Sequence[State] = ()) -> Sequence[Tenant]:
+        """Tenants by name and uid; of all states, or of those given."""
+
+    def lease_of(self, uid: str) -> Lease | None:
+        """Who holds the tenant now, if anyone."""
+
+    def explanation(self, uid: str) -> Mapping[str, Any]:
+        """The placement's explanation as it was stored; empty once blanked."""
+
+    def intents(self, uid: str) -> Sequence[Intent]:
+        """The tenant's intents, oldest first."""
+
+    def backups(self, uid: str) -> Sequence[Backup]:
+        """The tenant's backups with their copies, oldest first."""
+
+    def residues(self, uid: str) -> Sequence[Residue]:
+        """The tenant's residue inventory, oldest first."""
+
+    def alarms(self, uid: str | None = None) -> Sequence[Alarm]:
+        """Open alarms, of one tenant or of all."""
+
+    def entries(self, uid: str) -> Sequence[Entry]:
+        """The tenant's journal, in order."""
+
+    def head(self, uid: str) -> Head | None:
+        """The newest link of the tenant's chain."""
+
+    def chains(self) -> Sequence[str]:
+        """The uids that have a journal, the forgotten included."""
+
+    # Instances
+
+    def instances(self) -> Sequence[Instance]:
+        """The instances that tenantctl uses, each with the number of databases placed on it."""
+
+    def add_instance(self, instance: Instance) -> None:
+        """Writes an instance; the same again is a no-op.
+
+        Raises:
+            Refused: it is known with another region or role.
+        """
+
+    # Work
+
+    def claim(
+        self, owner: str, *, lease: timedelta, duty: Duty | None = None, tenant: str | None = None
+    ) -> Lease | None:
+        """The tenant longest due, leased to `owner`; None if nothing is due.
+
+        `duty` restricts to tenants whose next step is that duty's or unknown;
+        `tenant` restricts to one uid.
+        """
+
+    def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
+        """The same lease, ending later.
+
+        Raises:
+            LeaseLost: it ended, was taken over, or the tenant's intent is newer than the lease.
+        """
+
+    def release(self, lease: Lease, *, due_at: datetime, duty: Duty | None) -> None:
+        """Lets go, due again at `due_at` by `duty`; an intent that came in meanwhile makes it due at once.
+
+        Raises:
+            LeaseLost: somebody else has it; nothing is written.
+        """
+
+    def fenced(self, lease: Lease) -> AbstractContextManager[FencedWrites]:
+        """One transaction under the lease: committed at the end of the block, undone by any exception.
+
+        Raises:
+            LeaseLost: the lease ended or was taken over.
+        """
