@@ -72,7 +72,11 @@ class Copy:
 
 @dataclass(frozen=True)
 class Backup:
-    """One dump of one tenant's database, made for one slot."""
+    """One dump of one tenant's database, made for one slot.
+
+    A slot belongs to the backup that is begun or complete; one that failed or is
+    short of copies leaves it to another try.
+    """
 
     id: str
     tenant_uid: str
@@ -87,6 +91,7 @@ class Backup:
     rows: int | None = None
     size: int | None = None
     sha256: str | None = None
+    forced_row_security: tuple[str, ...] = ()  # tables whose FORCE was lifted for this dump, to be set again
     copies: tuple[Copy, ...] = ()
 
     def regions_holding(self) -> tuple[str, ...]:

@@ -30,12 +30,14 @@ class Do(StrEnum):
     CLOSE_LOGINS = "close-logins"
     RECORD_CLOSING = "record-closing"
     MARK_DEACTIVATED = "mark-deactivated"
+    RESTORE_ROW_SECURITY = "restore-row-security"
     MARK_REINSTATED = "mark-reinstated"
     MARK_DESTROYING = "mark-destroying"
     DROP_DATABASE = "drop-database"
     DROP_ROLES = "drop-roles"
     MARK_DESTROYED = "mark-destroyed"
     PROVE_LAPSE = "prove-lapse"
+    BLANK_NAMES = "blank-names"
     MARK_FORGOTTEN = "mark-forgotten"
 
 
@@ -66,12 +68,14 @@ DUTY_OF: dict[Do, Duty] = {
     Do.CLOSE_LOGINS: Duty.DEACTIVATE,
     Do.RECORD_CLOSING: Duty.DEACTIVATE,
     Do.MARK_DEACTIVATED: Duty.DEACTIVATE,
+    Do.RESTORE_ROW_SECURITY: Duty.DEACTIVATE,
     Do.MARK_REINSTATED: Duty.DEACTIVATE,
     Do.MARK_DESTROYING: Duty.DESTROY,
     Do.DROP_DATABASE: Duty.DESTROY,
     Do.DROP_ROLES: Duty.DESTROY,
     Do.MARK_DESTROYED: Duty.DESTROY,
     Do.PROVE_LAPSE: Duty.AUDIT,
+    Do.BLANK_NAMES: Duty.AUDIT,
     Do.MARK_FORGOTTEN: Duty.AUDIT,
 }
 assert set(DUTY_OF) == set(Do), "each step is some duty's"
@@ -81,13 +85,14 @@ assert set(DUTY_OF) == set(Do), "each step is some duty's"
 class Step:
     """One effect on one subject, with the reason for it.
 
-    `subject` is what the effect is on: the tenant's uid, a backup's id, or a
-    residue's id. The step's own action knows which.
+    `subject` is what the effect is on: the tenant's uid, a backup's slot or its
+    id. The step's own action knows which, and what an `argument` means to it.
     """
 
     do: Do
     subject: str
     reason: str
+    argument: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class Plan:
         content = {
             "tenant": self.tenant_uid,
             "purpose": self.purpose,
-            "steps": [[step.do, step.subject, step.reason] for step in self.steps],
+            "steps": [[step.do, step.subject, step.reason, step.argument] for step in self.steps],
             "blockers": [[blocker.code, blocker.reason] for blocker in self.blockers],
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -107,7 +107,7 @@ class BackupsPolicy:
         if not term.lock_days < term.age_days <= term.lock_days + LOCK_TO_AGE_DAYS_MAX:
             yield (
                 f"{key}.lock_days",
-                f"must be less than age_days, by at most {LOCK_TO_AGE_DAYS_MAX}; is {term.lock_days} of {term.age_days}",
+                f"{term.lock_days} must be less than age_days {term.age_days}, by at most {LOCK_TO_AGE_DAYS_MAX}",
             )
         allowed = shortest_days_in_months(self.promise_months)
         needed = self.days_readable(term)

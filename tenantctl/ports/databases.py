@@ -2,28 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from tenantctl.model.backup import TableDigest
+from tenantctl.model.facts import DatabaseSeen as DatabaseSeen
+from tenantctl.model.facts import LoginsSeen as LoginsSeen
 from tenantctl.model.sighting import Sighting
 from tenantctl.model.tenant import Hosting
-
-
-@dataclass(frozen=True)
-class DatabaseSeen:
-    """A database as its instance shows it; `marker` is its comment."""
-
-    marker: str
-    size: int  # bytes
-
-
-@dataclass(frozen=True)
-class LoginsSeen:
-    """A tenant's login as its instance shows it."""
-
-    can_log_in: bool
-    sessions: int
 
 
 class Dump(Protocol):

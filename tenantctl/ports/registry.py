@@ -82,7 +82,7 @@ class FencedWrites(Protocol):
         """Writes a backup's row and those of its copies, new or changed.
 
         Raises:
-            Refused: another backup of the tenant has this slot and did not fail.
+            Refused: another backup of the tenant, begun or complete, has this slot.
         """
 
     def put_copy(self, copy: Copy) -> None:

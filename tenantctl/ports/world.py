@@ -1,5 +1,6 @@
 """The world as the rooms see it: the ports together, and the policies that rule them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tenantctl.model.policy import Policies
@@ -11,7 +12,11 @@ from tenantctl.ports.vault import Vault
 
 @dataclass(frozen=True)
 class World:
-    """All that effects may touch; `bucket_prefix` begins the name of each bucket."""
+    """All that effects may touch.
+
+    `bucket_prefix` begins the name of each bucket; `jurisdictions` says under
+    whose law each region lies.
+    """
 
     registry: Registry
     databases: Databases
@@ -20,3 +25,4 @@ class World:
     instances: Instances
     policies: Policies
     bucket_prefix: str
+    jurisdictions: Mapping[str, str]
