@@ -5,10 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tenantctl.model.backup import TableDigest
-from tenantctl.model.facts import DatabaseSeen as DatabaseSeen
-from tenantctl.model.facts import LoginsSeen as LoginsSeen
+from tenantctl.model.facts import DatabaseSeen, LoginsSeen
 from tenantctl.model.sighting import Sighting
 from tenantctl.model.tenant import Hosting
+
+__all__ = ["DatabaseSeen", "Databases", "Dump", "LoginsSeen", "Scratch"]
 
 
 class Dump(Protocol):
