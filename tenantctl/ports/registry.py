@@ -151,6 +151,13 @@ class Registry(Protocol):
             NotFound: there is neither.
         """
 
+    def tenant(self, uid: str) -> Tenant:
+        """The tenant of this uid and no other: how machines resolve, since a name may look like a uid.
+
+        Raises:
+            NotFound: there is none.
+        """
+
     def tenants(self, *, states: Sequence[State] = ()) -> Sequence[Tenant]:
         """Tenants by name and uid; of all states, or of those given."""
 

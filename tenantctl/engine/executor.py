@@ -1,0 +1,105 @@
+"""Carries a plan out step by step: level-triggered, fenced, journalled.
+
+Safe to run again after any crash: a step that the world shows as done is not
+done again, and one whose end was not seen is left to the next sweep.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from tenantctl.engine.actions import Action, Actions, Work
+from tenantctl.model.plan import DUTY_OF, Blocker, Duty, Step
+
+BEGUN: Final = "step-begun"
+DONE: Final = "step-done"
+
+Progress = Callable[[Step], None]
+
+
+class Outcome(StrEnum):
+    """How far a plan was carried."""
+
+    DONE = "done"
+    WAITING = "waiting"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a plan; `steps` are those that were carried out in this run."""
+
+    outcome: Outcome
+    steps: tuple[Step, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+
+
+def execute(
+    work: Work, actions: Actions, *, duty: Duty | None = None, progress: Progress = lambda step: None
+) -> Result:
+    """Carries out the plan of `work`, from its first step that the world does not show as done.
+
+    With a `duty`, it ends before the first step that is another's.
+
+    Raises:
+        Transient: something did not answer; running again goes on from there.
+        LeaseLost: somebody else has the tenant, or something newer is wanted of it.
+        Refused: an adapter found that the step must not be done.
+    """
+    carried_out: list[Step] = []
+    for step in work.plan.steps:
+        if duty not in {None, DUTY_OF[step.do]}:
+            break
+        work.heartbeat.renew()
+        action = actions[step.do]
+        if action.is_done(work, step):
+            _finish_evidence(work, step, action)
+            continue
+        blockers = tuple(action.guard(work, step))
+        if blockers:
+            return Result(Outcome.BLOCKED, tuple(carried_out), blockers)
+        progress(step)
+        _perform(work, step, action)
+        if not action.is_done(work, step):
+            return Result(Outcome.WAITING, tuple(carried_out))
+        if not action.journals_itself:
+            _write(work, DONE, step)
+        carried_out.append(step)
+    return Result(Outcome.DONE, tuple(carried_out))
+
+
+def _perform(work: Work, step: Step, action: Action) -> None:
+    if action.journals_itself:
+        action.act(work, step)
+        return
+    _write(work, BEGUN, step)
+    with work.heartbeat.beating():
+        action.act(work, step)
+
+
+def _finish_evidence(work: Work, step: Step, action: Action) -> None:
+    """Writes the end of a step that a crash parted from its entry: the effect is there, its evidence was not."""
+    if action.journals_itself:
+        return
+    of_this_step = (
+        entry.event
+        for entry in reversed(work.world.registry.entries(work.tenant.uid))
+        if entry.event in {BEGUN, DONE} and _is_about(entry.body, step)
+    )
+    if next(of_this_step, DONE) == BEGUN:
+        _write(work, DONE, step, found=True)
+
+
+def _is_about(body: str, step: Step) -> bool:
+    said = json.loads(body)
+    return (said["do"], said["subject"]) == (step.do, step.subject)
+
+
+def _write(work: Work, event: str, step: Step, *, found: bool = False) -> None:
+    body = {"do": step.do.value, "subject": step.subject, "reason": step.reason}
+    if found:
+        body["found"] = "the effect of an earlier run was found in the world"
+    with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+        writes.journal(event, **body)

@@ -1,0 +1,143 @@
+"""The worker: claims a tenant that is due, plans, executes, and says when to look again.
+
+Ten workers or one, the same code: PostgreSQL gives each due tenant to one of
+them. A tenant that fails is put off with growing patience and never holds up
+the others.
+"""
+
+import os
+import random
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from tenantctl.engine.actions import Actions, Work
+from tenantctl.engine.executor import Outcome, Progress, Result, execute
+from tenantctl.engine.heartbeat import Heartbeat
+from tenantctl.model.errors import LeaseLost, Refused, Transient
+from tenantctl.model.plan import Duty, Plan, Step
+from tenantctl.model.tenant import Tenant
+from tenantctl.ports.registry import Lease
+from tenantctl.ports.world import World
+
+LEASE_FOR: Final = timedelta(minutes=5)
+RETRY_AFTER: Final = timedelta(minutes=5)
+RETRY_AFTER_MAX: Final = timedelta(hours=6)
+ROUNDS_MAX: Final = 8  # plans carried out in one claim; each must have moved the tenant on
+
+Planner = Callable[[World, Tenant], Plan]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What came of one claim: the last plan, its result, or why it ended early.
+
+    `trouble` is None if all went as planned; `due_at` is when the tenant is looked at next.
+    """
+
+    tenant_uid: str
+    label: str
+    plan: Plan | None
+    steps: tuple[Step, ...]
+    outcome: Outcome | None
+    trouble: str | None
+    due_at: datetime | None
+
+
+def new_owner() -> str:
+    """A name for this process as the holder of leases, unlike any other."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Works through what is due; `planner` observes and plans, `actions` carry out."""
+
+    world: World
+    planner: Planner
+    actions: Actions
+    owner: str
+    duty: Duty | None = None
+    tenant: str | None = None
+
+    def turns(self, *, progress: Progress = lambda step: None) -> Iterator[Turn]:
+        """One turn for each tenant that is due, until none is.
+
+        Raises:
+            Transient: the registry does not answer.
+        """
+        registry = self.world.registry
+        while lease := registry.claim(self.owner, lease=LEASE_FOR, duty=self.duty, tenant=self.tenant):
+            yield self._turn(lease, progress)
+
+    def _turn(self, lease: Lease, progress: Progress) -> Turn:
+        heartbeat = Heartbeat(self.world.registry, lease, lease_for=LEASE_FOR)
+        tenant = self.world.registry.tenant(lease.tenant_uid)
+        steps: list[Step] = []
+        try:
+            plan, result = self._rounds(tenant.uid, heartbeat, steps, progress)
+        except LeaseLost as lost:
+            return Turn(tenant.uid, tenant.label, None, tuple(steps), None, lost.sentence, None)
+        except (Transient, Refused) as trouble:
+            return self._put_off(tenant, heartbeat, tuple(steps), trouble)
+        now = self.world.registry.now()
+        due_at = _due_after(plan, result, now)
+        self._settle(heartbeat, plan, result, due_at)
+        return Turn(tenant.uid, tenant.label, plan, tuple(steps), result.outcome, None, due_at)
+
+    def _rounds(self, uid: str, heartbeat: Heartbeat, steps: list[Step], progress: Progress) -> tuple[Plan, Result]:
+        """Plans and executes until a plan has no more steps for this worker, or one does not come to its end."""
+        for _ in range(ROUNDS_MAX):
+            tenant = self.world.registry.tenant(uid)
+            plan = self.planner(self.world, tenant)
+            if not plan.steps or (self.duty is not None and plan.duty is not self.duty):
+                return plan, Result(Outcome.BLOCKED if plan.blockers else Outcome.DONE)
+            result = execute(Work(self.world, tenant, plan, heartbeat), self.actions, duty=self.duty, progress=progress)
+            steps.extend(result.steps)
+            if result.outcome is not Outcome.DONE:
+                return plan, result
+        return plan, Result(Outcome.WAITING)
+
+    def _settle(self, heartbeat: Heartbeat, plan: Plan, result: Result, due_at: datetime) -> None:
+        """Opens and closes alarms as the last plan says, and lets the tenant go."""
+        registry = self.world.registry
+        alarming = [blocker for blocker in (*plan.blockers, *result.blockers) if blocker.alarm]
+        open_codes = {alarm.code for alarm in registry.alarms(plan.tenant_uid)}
+        if alarming or "trouble" in open_codes or any(code.startswith("blocked/") for code in open_codes):
+            codes = {f"blocked/{blocker.code}" for blocker in alarming}
+            with registry.fenced(heartbeat.lease, plan_digest=plan.digest) as writes:
+                for blocker in alarming:
+                    writes.raise_alarm(f"blocked/{blocker.code}", blocker.reason)
+                for code in open_codes - codes:
+                    if code == "trouble" or code.startswith("blocked/"):
+                        writes.clear_alarm(code)
+        registry.release(heartbeat.lease, due_at=due_at, duty=plan.duty)
+
+    def _put_off(
+        self, tenant: Tenant, heartbeat: Heartbeat, steps: tuple[Step, ...], trouble: Transient | Refused
+    ) -> Turn:
+        """Records what went wrong and comes back later: the longer it has gone on, the later."""
+        registry = self.world.registry
+        now = registry.now()
+        since = next((alarm.since for alarm in registry.alarms(tenant.uid) if alarm.code == "trouble"), now)
+        patience = min(max(RETRY_AFTER, (now - since) / 2), RETRY_AFTER_MAX)
+        due_at = now + patience * random.uniform(0.8, 1.2)
+        try:
+            with registry.fenced(heartbeat.lease) as writes:
+                writes.raise_alarm("trouble", trouble.sentence)
+            registry.release(heartbeat.lease, due_at=due_at, duty=None)
+        except LeaseLost:
+            return Turn(tenant.uid, tenant.label, None, steps, None, trouble.sentence, None)
+        return Turn(tenant.uid, tenant.label, None, steps, None, trouble.sentence, due_at)
+
+
+def _due_after(plan: Plan, result: Result, now: datetime) -> datetime:
+    """When to look again: soon if something is under way or in the way, else when the plan says."""
+    if result.outcome is Outcome.WAITING:
+        return now + RETRY_AFTER
+    if plan.next_look is None:
+        return now + timedelta(days=1)
+    return max(plan.next_look, now + RETRY_AFTER) if result.outcome is Outcome.BLOCKED else plan.next_look
