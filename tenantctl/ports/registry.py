@@ -107,7 +107,7 @@ class Registry(Protocol):
     1. `now` is the registry's clock, the only one that rules are given.
     2. `claim` gives a due tenant to one worker at a time; claiming it after the lease's end raises the epoch.
     3. A write under a lease that ended or was taken over raises LeaseLost, and nothing of it is written.
-    4. A request compares the newest intent and sets it; of two at once, one is refused as Transient.
+    4. A request compares the newest intent and the state with what was read, and sets: of two at once one is Transient.
     5. Every change is journalled in its own transaction, with the time and the actor as the database sees them.
     6. A name belongs to at most one tenant that is not destroyed or forgotten; a uid is never used again.
     """
@@ -136,7 +136,7 @@ class Registry(Protocol):
         """Sets what is wanted of a tenant from `effective_at` (None: now), and makes the tenant due then.
 
         Raises:
-            Transient: another intent came in since `tenant` was read.
+            Transient: another intent came in, or the state changed, since `tenant` was read.
         """
 
     def make_due(self, uid: str, at: datetime | None = None) -> None:
