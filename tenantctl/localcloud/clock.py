@@ -22,7 +22,7 @@ _UNITS: Final = {
 _PART: Final = re.compile(r"([0-9]{1,9})([a-z]+)")
 
 
-class ClockWentBack(ValueError):  # noqa: N818 - named for what happened, like the other refusals
+class ClockWentBack(ValueError):
     """Somebody asked the clock to stand still or to go back; it only moves forward."""
 
 

@@ -5,8 +5,8 @@ A fault names the interface that it strikes, the requests (method and a pattern 
 - `status`: the request is refused with that status in Google's error shape, before anything looks at it.
 - `delay`: everything waits `seconds` of real time before the request is looked at; with `after_bytes` the answer is
   held up after that many bytes of its body instead.
-- `drop`: the connection is torn down. With `after_bytes` 0 that happens before the request is looked at. Otherwise, in an
-  upload, it happens once that many of the object's bytes have come in. Any other request, and an upload with fewer
+- `drop`: the connection is torn down. With `after_bytes` 0 that happens before the request is looked at. Otherwise, in
+  an upload, it happens once that many of the object's bytes have come in. Any other request, and an upload with fewer
   bytes, is carried out in full, and its answer is torn down after the rest of `after_bytes`, at its end at the latest.
   So a large `after_bytes` means: the work is done, and the client never learns of it.
 - `truncate`: the answer's body ends after `after_bytes` bytes, although Content-Length promised more.
@@ -23,17 +23,16 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import unquote_plus
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 Api: TypeAlias = Literal["storage", "sqladmin"]
 Kind: TypeAlias = Literal["status", "drop", "delay", "truncate", "corrupt"]
-Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware: TypeAlias = Callable[[web.Request, Next], Awaitable[web.StreamResponse]]
 
 _REASONS: Final = {
     400: "badRequest",
@@ -49,7 +48,6 @@ _REASONS: Final = {
     503: "backendError",
     504: "gatewayTimeout",
 }
-_HELD_UP_BY_BYTES: Final = frozenset({"drop", "delay", "truncate", "corrupt"})
 
 
 @dataclass(frozen=True)
@@ -198,20 +196,20 @@ def fault_middleware(faults: Faults, api: Api) -> Middleware:
     """Make the middleware that lets the faults of one interface strike its requests."""
 
     @web.middleware
-    async def strike(request: web.Request, answer: Next) -> web.StreamResponse:
+    async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
         subject = request.path + (f"?{unquote_plus(request.query_string)}" if request.query_string else "")
         fault = faults.take(api, request.method, subject)
         if fault is None:
-            return await answer(request)
+            return await handler(request)
         if fault.kind == "status":
             return _refusal(fault)
         if fault.kind == "delay" and not fault.after_bytes:
             await asyncio.sleep(fault.seconds)
-            return await answer(request)
+            return await handler(request)
         if fault.kind == "drop" and not fault.after_bytes:
             _tear_down(request)
         request[_STRIKE] = _Strike(fault)
-        response = await answer(request)
+        response = await handler(request)
         if isinstance(response, web.Response) and not response.prepared:
             return await _send_struck(request, response)
         if fault.kind == "drop":
