@@ -225,8 +225,10 @@ class Registry(Protocol):
             LeaseLost: somebody else has it; nothing is written.
         """
 
-    def fenced(self, lease: Lease) -> AbstractContextManager[FencedWrites]:
+    def fenced(self, lease: Lease, *, plan_digest: str = "") -> AbstractContextManager[FencedWrites]:
         """One transaction under the lease: committed at the end of the block, undone by any exception.
+
+        `plan_digest` names the plan that is carried out; every entry that the block journals bears it.
 
         Raises:
             LeaseLost: the lease ended or was taken over.
