@@ -15,7 +15,7 @@ from tenantctl.localcloud.object_bytes import Digest
 from tenantctl.localcloud.object_conditions import Preconditions
 from tenantctl.localcloud.object_lifecycle import due_action, youngest_age
 from tenantctl.localcloud.object_metadata import Transaction, Version
-from tenantctl.localcloud.object_refusals import invalid, no_such_object
+from tenantctl.localcloud.object_refusals import invalid, no_such_object, required
 from tenantctl.localcloud.object_rules import (
     Document,
     changed_object,
@@ -31,6 +31,15 @@ _LONGEST_NAME_BYTES: Final = 1024
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where an object is; without a generation the live version is meant."""
+
+    bucket: str
+    name: str
+    generation: int | None = None
+
+
+@dataclass(frozen=True)
 class Content:
     """Bytes that are to become an object: the file that holds them, and the fields that describe them."""
 
@@ -41,22 +50,25 @@ class Content:
     def of_digest(cls, file: str, digest: Digest, *, components: int | None = None) -> "Content":
         """Describe bytes by their digest; a composed object has no MD5, but a number of components."""
         fields: dict[str, Any] = {"size": str(digest.size), "crc32c": digest.crc32c}
-        fields |= {"md5Hash": digest.md5} if components is None else {"componentCount": components}
+        if components is None:
+            fields["md5Hash"] = digest.md5
+        else:
+            fields["componentCount"] = components
         return cls(file, fields)
 
     @classmethod
     def of_version(cls, version: Version) -> "Content":
         """Describe the bytes of a version that is there; the new object shares its file."""
-        kept = {name: version.document[name] for name in _CONTENT_FIELDS if name in version.document}
+        kept: dict[str, Any] = {name: version.document[name] for name in _CONTENT_FIELDS if name in version.document}
         return cls(version.file, kept)
 
 
 def place_object(
     rows: Transaction,
-    bucket_name: str,
-    name: str,
+    address: Address,
     content: Content,
     metadata: Mapping[str, Any],
+    *,
     conditions: Preconditions,
     now: datetime,
 ) -> Version:
@@ -65,57 +77,64 @@ def place_object(
     Raises:
         Refusal: 404 no bucket, 400 for a name or metadata that cannot be, 412, or 403 if what is there is kept.
     """
-    bucket = rows.bucket(bucket_name)
-    check_name(name)
-    present = rows.live(bucket_name, name)
-    conditions.check(present and present.generation, present and present.metageneration)
+    bucket = rows.bucket(address.bucket)
+    check_name(address.name)
+    present = rows.live(address.bucket, address.name)
+    if present is None:
+        conditions.check(None, None)
+    else:
+        conditions.check(present.generation, present.metageneration)
     document = new_object(metadata, bucket, now)
     if present is not None:
         _let_go(rows, bucket, present, now)
-    document |= {"name": name, "bucket": bucket_name, **content.fields}
-    version = Version(bucket_name, name, rows.next_generation(now), "live", content.file, document)
+    document |= {"name": address.name, "bucket": address.bucket, **content.fields}
+    generation = rows.next_generation(now)
+    version = Version(address.bucket, address.name, generation, "live", content.file, document)
     rows.save_version(version)
     return version
 
 
-def find_object(rows: Transaction, bucket_name: str, name: str, generation: int | None) -> Version:
+def find_object(rows: Transaction, address: Address) -> Version:
     """Return the live version, or the one of a generation that is not soft-deleted.
 
     Raises:
         Refusal: 404, there is no such bucket, object or version.
     """
-    rows.bucket(bucket_name)
-    found = rows.live(bucket_name, name) if generation is None else rows.version(bucket_name, name, generation)
+    rows.bucket(address.bucket)
+    if address.generation is None:
+        found = rows.live(address.bucket, address.name)
+    else:
+        found = rows.version(address.bucket, address.name, address.generation)
     if found is None or found.state == "deleted":
-        raise no_such_object(bucket_name, name)
+        raise no_such_object(address.bucket, address.name)
     return found
 
 
-def find_soft_deleted(rows: Transaction, bucket_name: str, name: str, generation: int) -> Version:
-    """Return a soft-deleted version.
+def find_soft_deleted(rows: Transaction, address: Address) -> Version:
+    """Return a soft-deleted version, which only its generation names.
 
     Raises:
-        Refusal: 404, there is none of this generation.
+        Refusal: 404, there is none of this generation; 400, no generation is given.
     """
-    rows.bucket(bucket_name)
-    found = rows.version(bucket_name, name, generation)
+    rows.bucket(address.bucket)
+    if address.generation is None:
+        raise required("generation")
+    found = rows.version(address.bucket, address.name, address.generation)
     if found is None or found.state != "deleted":
-        raise no_such_object(bucket_name, name)
+        raise no_such_object(address.bucket, address.name)
     return found
 
 
-def delete_object(
-    rows: Transaction, bucket_name: str, name: str, generation: int | None, conditions: Preconditions, now: datetime
-) -> None:
+def delete_object(rows: Transaction, address: Address, *, conditions: Preconditions, now: datetime) -> None:
     """Delete the live object, or with a generation that version for good.
 
     Raises:
         Refusal: 404, 412, or 403 if it is kept.
     """
-    version = find_object(rows, bucket_name, name, generation)
+    version = find_object(rows, address)
     conditions.check(version.generation, version.metageneration)
-    bucket = rows.bucket(bucket_name)
-    if generation is None:
+    bucket = rows.bucket(address.bucket)
+    if address.generation is None:
         _let_go(rows, bucket, version, now)
         return
     refuse_if_kept(version.document, bucket, now)
@@ -124,13 +143,11 @@ def delete_object(
 
 def change_object(
     rows: Transaction,
-    bucket_name: str,
-    name: str,
-    generation: int | None,
+    address: Address,
     change: Mapping[str, Any],
+    *,
     conditions: Preconditions,
     now: datetime,
-    *,
     replace_all: bool,
     unlock: bool,
 ) -> Version:
@@ -139,9 +156,9 @@ def change_object(
     Raises:
         Refusal: 404, 412, 400, or 403 if its retention configuration forbids this change.
     """
-    version = find_object(rows, bucket_name, name, generation)
+    version = find_object(rows, address)
     conditions.check(version.generation, version.metageneration)
-    bucket = rows.bucket(bucket_name)
+    bucket = rows.bucket(address.bucket)
     document = changed_object(version.document, change, bucket, now, replace=replace_all, unlock=unlock)
     changed = replace(version, document=document)
     rows.save_version(changed)
@@ -151,9 +168,9 @@ def change_object(
 def copy_object(
     rows: Transaction,
     source: Version,
-    bucket_name: str,
-    name: str,
+    address: Address,
     metadata: Mapping[str, Any] | None,
+    *,
     conditions: Preconditions,
     now: datetime,
 ) -> Version:
@@ -162,8 +179,7 @@ def copy_object(
     Args:
         rows: The transaction.
         source: What is copied.
-        bucket_name: The bucket of the new object.
-        name: Its name.
+        address: The new object.
         metadata: Its metadata; None or empty takes over the source's.
         conditions: What must hold of the object that it replaces.
         now: The time of the copy.
@@ -173,25 +189,21 @@ def copy_object(
     """
     if not metadata:
         metadata = {key: value for key, value in source.document.items() if key not in _NOT_COPIED}
-        if source.bucket != bucket_name:
+        if source.bucket != address.bucket:
             metadata.pop("storageClass")
-    return place_object(rows, bucket_name, name, Content.of_version(source), metadata, conditions, now)
+    return place_object(rows, address, Content.of_version(source), metadata, conditions=conditions, now=now)
 
 
-def restore_object(
-    rows: Transaction, bucket_name: str, name: str, generation: int, conditions: Preconditions, now: datetime
-) -> Version:
+def restore_object(rows: Transaction, address: Address, *, conditions: Preconditions, now: datetime) -> Version:
     """Make a soft-deleted version live again, as a new object; the soft-deleted one stays until its time is over.
 
     Raises:
-        Refusal: 404, or as `place_object`.
+        Refusal: As `find_soft_deleted` and `place_object`.
     """
-    return copy_object(
-        rows, find_soft_deleted(rows, bucket_name, name, generation), bucket_name, name, None, conditions, now
-    )
+    return copy_object(rows, find_soft_deleted(rows, address), address, None, conditions=conditions, now=now)
 
 
-def sweep_lifecycle(rows: Transaction, bucket_name: str, now: datetime, lag: timedelta) -> int:
+def sweep_lifecycle(rows: Transaction, now: datetime, *, bucket_name: str, lag: timedelta) -> int:
     """Do what a bucket's lifecycle rules say was due `lag` ago, except where something keeps the object now.
 
     Returns:
@@ -230,7 +242,7 @@ def purge_soft_deleted(rows: Transaction, now: datetime) -> int:
     return gone
 
 
-def lose_object(rows: Transaction, bucket_name: str, name: str) -> bool:
+def lose_versions(rows: Transaction, bucket_name: str, name: str) -> bool:
     """Lose an object and all its versions without a trace, as no request can: a disaster to be rehearsed."""
     lost = [version for version in rows.versions(bucket_name) if version.name == name]
     for version in lost:

@@ -146,7 +146,7 @@ class Transaction:
         return self._one("bucket = ? AND name = ? AND generation = ?", (bucket, name, generation))
 
     def versions(self, bucket: str, *, created_by: datetime | None = None) -> list[Version]:
-        """Return a bucket's versions by name and generation; with `created_by`, those not deleted and as old as that."""
+        """Return a bucket's versions by name and generation; with `created_by`, those not deleted and that old."""
         if created_by is None:
             return self._many("bucket = ?", (bucket,))
         return self._many("bucket = ? AND state <> 'deleted' AND created <= ?", (bucket, created_by.timestamp()))
@@ -247,7 +247,7 @@ class Transaction:
         query = f"""SELECT bucket, name, generation, state, file, document FROM version
             WHERE {where} ORDER BY name, generation LIMIT ?"""  # noqa: S608 - conditions are this module's own
         rows = self._connection.execute(query, (*values, limit)).fetchall()
-        return [Version(*row[:5], document=json.loads(row[5])) for row in rows]
+        return [Version(row[0], row[1], row[2], row[3], row[4], json.loads(row[5])) for row in rows]
 
 
 class Metadata:
