@@ -1,0 +1,165 @@
+"""Looking at what exists: copies seen, lost, overdue or lapsed, each by name and by its own bucket's word.
+
+Nothing here deletes. A bucket deletes by its own lifecycle, and this sweep
+proves it; "not found" counts only if the bucket itself answered.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tenantctl.backups.planning import lapses_by_date, next_sight, open_residues, unsettled_copies
+from tenantctl.engine.actions import Work
+from tenantctl.model.backup import Copy, CopyState
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.errors import Transient
+from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
+from tenantctl.ports.registry import FencedWrites
+from tenantctl.ports.vault import ObjectSeen
+
+COPY_LOST = "copy-lost"
+COPY_OVERDUE = "copy-overdue"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a sight of a copy means: its new state, and a sentence of evidence."""
+
+    state: CopyState
+    sentence: str
+
+
+def judge(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Verdict:
+    """What is to be thought of a copy, now that its bucket has answered.
+
+    Gone before its term is lost, never lapsed; a copy that was only intended and
+    is not there has never come to be.
+    """
+    match sight:
+        case Present(seen) if copy.state is CopyState.WRITTEN and (seen.size, seen.crc32c) != (copy.size, copy.crc32c):
+            return Verdict(CopyState.LOST, f"{copy.region} holds other bytes under its name")
+        case Present():
+            return Verdict(CopyState.WRITTEN, f"{copy.region} holds it")
+        case Gone() if copy.state is CopyState.INTENDED:
+            return Verdict(
+                CopyState.ABSENT, f"{copy.region} reported it absent at {rfc3339(now)}: it was never written"
+            )
+        case Gone() if now < copy.lapses_at:
+            return Verdict(
+                CopyState.LOST, f"{copy.region} reported it absent before its term {rfc3339(copy.lapses_at)}"
+            )
+        case Gone():
+            return Verdict(CopyState.LAPSED, f"{copy.region} reported it absent at {rfc3339(now)}")
+
+
+class LookAtCopies:
+    """Looks at each copy whose turn it is, in every region, by name."""
+
+    journals_itself = False
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether no copy's turn is due."""
+        world = work.world
+        copies = unsettled_copies(world.registry.backups(work.tenant.uid))
+        return not any(next_sight(copy, world.policies.backups) <= world.registry.now() for copy in copies)
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Looking harms nothing."""
+        return ()
+
+    def act(self, work: Work, step: Step) -> None:
+        """Looks, and writes down what each bucket said.
+
+        Raises:
+            Transient: a bucket did not answer; what the others said is written down.
+        """
+        world = work.world
+        now = world.registry.now()
+        silent: list[str] = []
+        for copy in list(unsettled_copies(world.registry.backups(work.tenant.uid))):
+            if next_sight(copy, world.policies.backups) > now:
+                continue
+            work.heartbeat.check()
+            sight = self._look(work, copy)
+            if isinstance(sight, Unreachable):
+                silent.append(f"{copy.region}: {sight.reason}")
+            else:
+                _record(work, copy, sight)
+        if silent:
+            raise Transient(f"Copies could not be looked at in {'; '.join(sorted(set(silent)))}")
+
+    def _look(self, work: Work, copy: Copy) -> Sighting[ObjectSeen]:
+        """The copy's sighting; gone only if its manifest is gone too."""
+        sight = work.world.vault.look(copy.bucket, copy.object_name)
+        if isinstance(sight, Gone) and copy.lapses_at <= work.world.registry.now():
+            manifest = work.world.vault.look(copy.bucket, copy.manifest_name)
+            return Unreachable("its manifest is still there") if isinstance(manifest, Present) else manifest
+        return sight
+
+
+class ProveLapse:
+    """Writes down the lapse of places that only a date can prove: the platform's own backup windows."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether no such place is past its date and still open."""
+        now = work.world.registry.now()
+        residues = work.world.registry.residues(work.tenant.uid)
+        return not any(lapses_by_date(residue, now=now) for residue in open_residues(residues))
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """A date that has passed has passed."""
+        return ()
+
+    def act(self, work: Work, step: Step) -> None:
+        """Writes each lapse with its date."""
+        registry = work.world.registry
+        residues = registry.residues(work.tenant.uid)
+        with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            for residue in open_residues(residues):
+                if lapses_by_date(residue, now=writes.now):
+                    proof = "the window in which the platform could bring it back has passed"
+                    writes.put_residue(replace(residue, lapsed_at=writes.now, proof=proof))
+                    writes.journal("residue-lapsed", residue=residue.id, kind=residue.kind.value, proof=proof)
+
+
+def _record(work: Work, copy: Copy, sight: Present[ObjectSeen] | Gone) -> None:
+    registry = work.world.registry
+    with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+        verdict = judge(copy, sight, now=writes.now)
+        writes.put_copy(_seen(replace(copy, state=verdict.state), sight, now=writes.now))
+        match verdict.state:
+            case CopyState.LAPSED | CopyState.ABSENT:
+                _lapse(writes, work, copy, verdict)
+                writes.clear_alarm(COPY_OVERDUE)
+            case CopyState.LOST:
+                writes.raise_alarm(COPY_LOST, f"backup {copy.backup_id}: {verdict.sentence}")
+                if isinstance(sight, Gone):
+                    _lapse(writes, work, copy, verdict)
+            case _ if writes.now > copy.unreadable_after:
+                place = f"gs://{copy.bucket}/{copy.object_name}"
+                writes.raise_alarm(COPY_OVERDUE, f"{place} should have lapsed by {rfc3339(copy.unreadable_after)}")
+
+
+def _seen(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Copy:
+    """The copy with what was seen of it; one that was only intended takes its measures from the sight."""
+    if isinstance(sight, Gone):
+        return copy
+    seen = sight.value
+    return replace(
+        copy,
+        seen_at=now,
+        size=copy.size or seen.size,
+        crc32c=copy.crc32c or seen.crc32c,
+        written_at=copy.written_at or seen.created_at,
+    )
+
+
+def _lapse(writes: FencedWrites, work: Work, copy: Copy, verdict: Verdict) -> None:
+    residues = work.world.registry.residues(copy.tenant_uid)
+    residue = next(residue for residue in residues if residue.id == copy.residue_id)
+    writes.put_residue(replace(residue, lapsed_at=writes.now, proof=verdict.sentence))
+    writes.clear_alarm(COPY_OVERDUE)
+    writes.journal(f"copy-{verdict.state.value}", backup=copy.backup_id, region=copy.region, evidence=verdict.sentence)

@@ -1,0 +1,133 @@
+"""What is to be done about a tenant's backups: make, look at, verify, and see lapse.
+
+Pure: facts, policies and `now` in, a plan out.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from tenantctl.backups.retention import choose_class
+from tenantctl.backups.schedule import newest_slot, next_slot
+from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, ResidueKind, VerificationLevel
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.facts import Facts
+from tenantctl.model.plan import Do, Plan, Step
+from tenantctl.model.policy import BackupsPolicy, Policies
+from tenantctl.model.tenant import Tenant
+
+# What the platform keeps of instances and of the registry cannot be looked at copy by copy: its window is its proof.
+LAPSING_BY_DATE: Final = frozenset({ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS})
+
+
+def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
+    """The plan of an active tenant's copies: the nightly backup first, then the care of what there is."""
+    tenant, policy = facts.tenant, policies.backups
+    steps = (
+        *due_backup(facts, policy, now=now),
+        *plan_upkeep(facts, policy, now=now),
+    )
+    following = next_slot(tenant.uid, tenant.time_zone, policy.night, now=now).due_at
+    return Plan(
+        tenant.uid,
+        "back up",
+        steps,
+        next_look=min((following, *upkeep_moments(facts, policy, now=now))),
+        because=f"the next backup is due {rfc3339(following)}",
+    )
+
+
+def due_backup(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
+    """The backup that should exist by now and does not, if any."""
+    tenant = facts.tenant
+    slot = newest_slot(tenant.uid, tenant.time_zone, policy.night, now=now)
+    complete = {backup.slot for backup in facts.backups if backup.state is BackupState.COMPLETE}
+    newest = newest_complete(facts.backups)
+    if slot.name not in complete:
+        yield backup_step(facts.backups, slot.name, f"due since {rfc3339(slot.due_at)}", now=now)
+    elif newest is not None and len(newest.regions_holding()) < policy.copies_min:
+        name = f"after-loss-of-{newest.id}"
+        if name not in complete:
+            yield backup_step(facts.backups, name, f"backup {newest.id} lost a copy", now=now)
+
+
+def backup_step(backups: Iterable[Backup], slot: str, reason: str, *, now: datetime) -> Step:
+    """The step that makes a backup for `slot`, of the class that is its turn."""
+    choice = choose_class(backups, now=now)
+    return Step(Do.BACK_UP, slot, f"{reason}; {choice.retention_class}: {choice.reason}", choice.retention_class.value)
+
+
+def plan_asked_backup(facts: Facts, slot: str, *, now: datetime) -> Plan:
+    """The plan of a backup that a person asked for."""
+    return Plan(facts.tenant.uid, "back up", (backup_step(facts.backups, slot, "asked for", now=now),))
+
+
+def plan_verification(tenant: Tenant, backup: Backup, reason: str) -> Plan:
+    """The plan of one backup's verification by a real restore."""
+    return Plan(tenant.uid, "verify", (verification_step(backup, reason),))
+
+
+def verification_step(backup: Backup, reason: str) -> Step:
+    """The step that proves a backup by restoring it."""
+    return Step(Do.VERIFY_BACKUP, backup.id, reason, VerificationLevel.RESTORED.value)
+
+
+def plan_upkeep(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
+    """The care of what exists, in every state: leftovers swept, copies looked at, lapses by date written down."""
+    uid = facts.tenant.uid
+    for residue in open_residues(facts.residues):
+        if residue.kind is ResidueKind.SCRATCH:
+            yield Step(Do.SWEEP_SCRATCH, residue.id, "a verification did not come to its end")
+    stale = [copy for copy in unsettled_copies(facts.backups) if next_sight(copy, policy) <= now]
+    if stale:
+        yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
+    past = [residue for residue in open_residues(facts.residues) if lapses_by_date(residue, now=now)]
+    if past:
+        yield Step(Do.PROVE_LAPSE, uid, f"places past their date: {len(past)}")
+
+
+def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[datetime]:
+    """The moments from which there will be more upkeep; all later than `now`."""
+    moments = [next_sight(copy, policy) for copy in unsettled_copies(facts.backups)]
+    moments += [
+        residue.unreadable_after
+        for residue in open_residues(facts.residues)
+        if residue.kind in LAPSING_BY_DATE and residue.unreadable_after is not None
+    ]
+    soonest = now + timedelta(hours=1)
+    return (max(moment, soonest) for moment in moments)
+
+
+def newest_complete(backups: Iterable[Backup]) -> Backup | None:
+    """The complete backup that was begun last."""
+    complete = (backup for backup in backups if backup.state is BackupState.COMPLETE)
+    return max(complete, key=lambda backup: backup.begun_at, default=None)
+
+
+def unsettled_copies(backups: Iterable[Backup]) -> Iterator[Copy]:
+    """The copies that are in a vault, or may be: those of a backup in the making are its own affair."""
+    return (
+        copy
+        for backup in backups
+        if backup.state is not BackupState.BEGUN
+        for copy in backup.copies
+        if copy.state in {CopyState.WRITTEN, CopyState.INTENDED}
+    )
+
+
+def open_residues(residues: Iterable[Residue]) -> Iterator[Residue]:
+    """The places that have not lapsed yet."""
+    return (residue for residue in residues if residue.lapsed_at is None)
+
+
+def next_sight(copy: Copy, policy: BackupsPolicy) -> datetime:
+    """When a copy is to be looked at next: regularly, as soon as it may have lapsed, and at once if never seen."""
+    if copy.seen_at is None:
+        return copy.intended_at
+    regularly = copy.seen_at + timedelta(hours=policy.look_at_copies_every_hours)
+    return min(regularly, copy.lapses_at) if copy.seen_at < copy.lapses_at else regularly
+
+
+def lapses_by_date(residue: Residue, *, now: datetime) -> bool:
+    """Whether a place that no look can reach is past its date."""
+    return residue.kind in LAPSING_BY_DATE and residue.unreadable_after is not None and residue.unreadable_after <= now

@@ -1,0 +1,54 @@
+"""Which class a backup is of, and until when its copies can be read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, RetentionClass, bucket_name, object_name
+from tenantctl.model.calendar import month_slot, week_slot
+from tenantctl.model.policy import BackupsPolicy
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A retention class, and why it is this one."""
+
+    retention_class: RetentionClass
+    reason: str
+
+
+def choose_class(backups: Iterable[Backup], *, now: datetime) -> Choice:
+    """Monthly for the first complete backup of the UTC month, weekly likewise, else daily.
+
+    What only began does not count: a month whose first backup failed gets its
+    monthly one from the next.
+    """
+    complete = [backup for backup in backups if backup.state is BackupState.COMPLETE]
+    if not any(month_slot(backup.begun_at) == month_slot(now) for backup in complete):
+        return Choice(RetentionClass.MONTHLY, f"the first complete one of {month_slot(now)}")
+    if not any(week_slot(backup.begun_at) == week_slot(now) for backup in complete):
+        return Choice(RetentionClass.WEEKLY, f"the first complete one of {week_slot(now)}")
+    return Choice(RetentionClass.DAILY, f"{month_slot(now)} and {week_slot(now)} have theirs")
+
+
+def intended_copy(
+    backup: Backup, region: str, *, bucket_prefix: str, policy: BackupsPolicy, allowance: timedelta, now: datetime
+) -> Copy:
+    """A copy that is about to be written, with its term.
+
+    `allowance` is the longest that the writing may take: an object's age starts
+    when it is sealed, so the promise counts from the latest moment that can be.
+    """
+    term = policy.classes[backup.retention_class]
+    lapses_at = now + timedelta(days=term.age_days)
+    return Copy(
+        backup_id=backup.id,
+        tenant_uid=backup.tenant_uid,
+        region=region,
+        bucket=bucket_name(bucket_prefix, region, backup.retention_class, term.age_days),
+        object_name=object_name(backup.tenant_uid, backup.id),
+        state=CopyState.INTENDED,
+        intended_at=now,
+        lapses_at=lapses_at,
+        unreadable_after=lapses_at + timedelta(days=policy.lifecycle_lag_days) + allowance,
+    )

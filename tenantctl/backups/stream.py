@@ -1,0 +1,161 @@
+"""The stream of a backup: one dump, compressed once, into every copy's upload at the same time.
+
+Memory stays flat: each copy has a bounded queue, and the slowest holds back the
+dump. An upload that fails leaves the others whole. Nothing is sealed before
+`pg_dump` has ended well, so half a dump never becomes an object.
+"""
+
+import base64
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import google_crc32c
+import zstandard
+
+from tenantctl.model.errors import Refused, Transient
+from tenantctl.ports.databases import Dump
+from tenantctl.ports.vault import ObjectSeen, Vault
+
+LEVEL: Final = 3
+CHUNK: Final = 1024 * 1024
+CHUNKS_QUEUED_MAX: Final = 8
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one copy goes."""
+
+    region: str
+    bucket: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What was streamed: sizes in bytes, hex SHA-256 and base64 CRC-32C of the stored bytes.
+
+    `sealed` has the copies that exist now, by region; `failed` those that do not, with the reason.
+    """
+
+    size: int
+    raw_size: int
+    sha256: str
+    crc32c: str
+    sealed: Mapping[str, ObjectSeen]
+    failed: Mapping[str, str]
+
+
+class _Writer(threading.Thread):
+    """Uploads one copy from its queue; a failure is kept, and what still comes is thrown away."""
+
+    def __init__(self, vault: Vault, target: Target) -> None:
+        super().__init__(name=f"copy-{target.region}", daemon=True)
+        self.target = target
+        self.chunks: queue.Queue[bytes | Literal["seal", "abort"]] = queue.Queue(CHUNKS_QUEUED_MAX)
+        self.sealed: ObjectSeen | None = None
+        self.failure: BaseException | None = None
+        self._word: Literal["seal", "abort"] | None = None
+        self._vault = vault
+
+    def run(self) -> None:
+        try:
+            with self._vault.upload(self.target.bucket, self.target.name) as upload:
+                while (chunk := self._next()) is not None:
+                    upload.write(chunk)
+                if self._word == "seal":
+                    self.sealed = upload.seal()
+        except BaseException as failure:  # noqa: BLE001 - kept for the thread that waits for this one
+            self.failure = failure
+            while self._word is None:
+                self._next()
+
+    def _next(self) -> bytes | None:
+        """The next piece; None once the last word has come."""
+        chunk = self.chunks.get()
+        if isinstance(chunk, str):
+            self._word = chunk
+            return None
+        return chunk
+
+
+def compress(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Pairs of the raw bytes taken in since the last pair, and a compressed piece."""
+    chunker = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).chunker(chunk_size=CHUNK)
+    taken = 0
+    for chunk in chunks:
+        taken += len(chunk)
+        for piece in chunker.compress(chunk):
+            yield taken, piece
+            taken = 0
+    for piece in chunker.finish():
+        yield taken, piece
+        taken = 0
+
+
+def decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The archive that `compress` took in.
+
+    Raises:
+        Refused: the bytes are not whole, or not what was compressed.
+    """
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        for chunk in chunks:
+            if raw := decompressor.decompress(chunk):
+                yield raw
+    except zstandard.ZstdError as error:
+        raise Refused(f"The backup's bytes do not decompress: {error}") from error
+    if not decompressor.eof:
+        raise Refused("The backup's bytes end too early.")
+
+
+def stream(dump: Dump, vault: Vault, targets: Sequence[Target], *, check: Callable[[], None]) -> Streamed:
+    """Streams a dump into all targets; `check` is called between pieces and may raise to end it.
+
+    Raises:
+        Transient: the dump failed, or no copy was written.
+        LeaseLost: from `check`; nothing was sealed.
+    """
+    writers = [_Writer(vault, target) for target in targets]
+    for writer in writers:
+        writer.start()
+    size = raw_size = 0
+    sha256, crc32c = hashlib.sha256(), google_crc32c.Checksum()
+    word: Literal["seal", "abort"] = "abort"
+    try:
+        for taken, piece in compress(dump.chunks()):
+            check()
+            size, raw_size = size + len(piece), raw_size + taken
+            sha256.update(piece)
+            crc32c.update(piece)
+            for writer in writers:
+                writer.chunks.put(piece)
+        check()
+        word = "seal"
+    finally:
+        for writer in writers:
+            writer.chunks.put(word)
+        for writer in writers:
+            writer.join()
+    failed = {writer.target.region: _reason(writer) for writer in writers if writer.sealed is None}
+    sealed = {writer.target.region: writer.sealed for writer in writers if writer.sealed is not None}
+    return Streamed(
+        size=size,
+        raw_size=raw_size,
+        sha256=sha256.hexdigest(),
+        crc32c=base64.b64encode(crc32c.digest()).decode(),
+        sealed=sealed,
+        failed=failed,
+    )
+
+
+def _reason(writer: _Writer) -> str:
+    """Why a copy was not sealed; what is neither weather nor refusal is raised where it can be seen."""
+    if isinstance(writer.failure, Transient | Refused):
+        return writer.failure.sentence
+    assert writer.failure is not None, "a writer ends sealed, aborted or failed"
+    raise writer.failure

@@ -1,0 +1,28 @@
+"""Which buckets a backup may be written to, and what is wrong with one that it may not."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tenantctl.model.policy import Term
+from tenantctl.model.region import RegionPolicy
+from tenantctl.ports.vault import BucketSeen
+
+
+def copy_regions(regions: Mapping[str, RegionPolicy], region: str) -> Sequence[str]:
+    """The regions that may hold a region's copies: itself, then its partners in the policy's order."""
+    return (region, *regions[region].partners)
+
+
+def bucket_faults(seen: BucketSeen, region: str, term: Term) -> Iterable[str]:
+    """Why a live bucket must not be given a backup, a clause each; none if its terms are the policy's."""
+    if seen.region.lower() != region:
+        yield f"lies in {seen.region}, not in {region}"
+    if not seen.locked:
+        yield "has no locked retention"
+    if seen.lock_days != term.lock_days:
+        yield f"locks for {seen.lock_days} days where the policy says {term.lock_days}"
+    if seen.age_days != term.age_days:
+        yield f"deletes at an age of {seen.age_days} days where the policy says {term.age_days}"
+    if seen.soft_delete_seconds:
+        yield f"keeps what was deleted for {seen.soft_delete_seconds} seconds"
+    if seen.versioning:
+        yield "keeps old versions"

@@ -1,0 +1,210 @@
+"""The irreversible effects: marked first, dropped by marker, and confirmed by the instance itself."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+from tenantctl.engine.actions import Work
+from tenantctl.model.backup import Residue, ResidueKind
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.errors import Transient
+from tenantctl.model.facts import Facts
+from tenantctl.model.lifecycle import Event, State
+from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.offboarding.safeguards import destruction_blockers
+from tenantctl.offboarding.steps import refuse_newer_intent
+
+
+class MarkDestroying:
+    """The point of no return: every safeguard is asked once more, on facts read now."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).state in {State.DESTROYING, State.DESTROYED}
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """All safeguards, with the instance looked at again."""
+        world, uid = work.world, work.tenant.uid
+        facts = Facts(
+            tenant=world.registry.tenant(uid),
+            backups=tuple(world.registry.backups(uid)),
+            residues=tuple(world.registry.residues(uid)),
+            database=world.databases.look(work.tenant.hosting),
+            logins=world.databases.look_at_logins(work.tenant.hosting),
+        )
+        return tuple(destruction_blockers(facts, world.policies, now=world.registry.now()))
+
+    def act(self, work: Work, step: Step) -> None:
+        """Moves the tenant on, if nothing about it has changed since.
+
+        Raises:
+            Transient: a newer request came in, or grace has moved; the next plan obeys it.
+        """
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            refuse_newer_intent(work, writes)
+            tenant = writes.tenant
+            if tenant.destroy_after is None or tenant.destroy_after != work.tenant.destroy_after:
+                raise Transient("Grace was counted anew; planning again.")
+            if writes.now < tenant.destroy_after:
+                raise Transient("Grace is not over by the registry's own clock.")
+            writes.move(Event.GRACE_ENDED, destroy_after=rfc3339(tenant.destroy_after), reason=step.reason)
+
+
+class DropDatabase:
+    """Drops the database that bears this tenant's marker."""
+
+    journals_itself = False
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the instance itself says that it is not there."""
+        match work.world.databases.look(work.tenant.hosting):
+            case Gone():
+                return True
+            case Present():
+                return False
+            case Unreachable(reason):
+                raise Transient(f"Instance {work.tenant.hosting.instance} does not answer: {reason}")
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Only a tenant whose destruction is on record; the adapter compares the marker in the same session."""
+        return _only_while_destroying(work)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Drops it, for good."""
+        work.world.databases.drop_database(work.tenant.hosting)
+
+
+class DropRoles:
+    """Drops the tenant's two roles."""
+
+    journals_itself = False
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the instance itself says that neither is there."""
+        match work.world.databases.look_at_roles(work.tenant.hosting):
+            case Gone():
+                return True
+            case Present():
+                return False
+            case Unreachable(reason):
+                raise Transient(f"Instance {work.tenant.hosting.instance} does not answer: {reason}")
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Only a tenant whose destruction is on record."""
+        return _only_while_destroying(work)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Drops them."""
+        work.world.databases.drop_roles(work.tenant.hosting)
+
+
+class MarkDestroyed:
+    """Records what the instance says, and what of the tenant can still be read elsewhere, until when."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).state is State.DESTROYED
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """The instance must answer, and show neither database nor roles."""
+        databases, hosting = work.world.databases, work.tenant.hosting
+        for what, sight in (("database", databases.look(hosting)), ("role", databases.look_at_roles(hosting))):
+            match sight:
+                case Present():
+                    yield Blocker("still-there", f"the instance still shows a {what} of this tenant", alarm=True)
+                case Unreachable(reason):
+                    yield Blocker("instance-unreachable", f"could not look: {reason}", alarm=True)
+                case Gone():
+                    pass
+
+    def act(self, work: Work, step: Step) -> None:
+        """Moves the tenant on; what the instance's own backups hold becomes the next place to count."""
+        registry, hosting = work.world.registry, work.tenant.hosting
+        window = timedelta(days=work.world.policies.lifecycle.instance_backup_days)
+        residues = registry.residues(work.tenant.uid)
+        with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            proof = f"instance {hosting.instance} reported database and roles absent at {rfc3339(writes.now)}"
+            for residue in residues:
+                if residue.kind is ResidueKind.DATABASE and residue.lapsed_at is None:
+                    gone = replace(residue, unreadable_after=writes.now, lapsed_at=writes.now, proof=proof)
+                    writes.put_residue(gone)
+            writes.put_residue(
+                Residue(
+                    id=f"instance-backups/{hosting.instance}/{hosting.generation}",
+                    tenant_uid=work.tenant.uid,
+                    kind=ResidueKind.INSTANCE_BACKUPS,
+                    place=f"backups and point-in-time logs of {hosting.instance}",
+                    made_at=work.tenant.created_at,
+                    unreadable_after=writes.now + window,
+                )
+            )
+            writes.move(Event.DATABASE_GONE, evidence=proof)
+
+
+class BlankNames:
+    """Removes name and place from the registry once nothing else of the tenant remains."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the name is gone."""
+        return work.world.registry.tenant(work.tenant.uid).name is None
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Every other place must have lapsed."""
+        return _open_places(work)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Blanks them; the registry's own backups hold them a little longer, which is counted."""
+        window = timedelta(days=work.world.policies.lifecycle.registry_backup_days)
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            writes.put_residue(
+                Residue(
+                    id="registry-backups",
+                    tenant_uid=work.tenant.uid,
+                    kind=ResidueKind.REGISTRY_BACKUPS,
+                    place="backups and point-in-time logs of the registry",
+                    made_at=writes.now,
+                    unreadable_after=writes.now + window,
+                )
+            )
+            writes.blank_names()
+            writes.journal("names-blanked", unreadable_after=rfc3339(writes.now + window))
+
+
+class MarkForgotten:
+    """Records that nothing of the tenant can be read anywhere."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).state is State.FORGOTTEN
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Every place must have lapsed."""
+        return _open_places(work)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Moves the tenant to its end, with the count of places that were proved."""
+        registry = work.world.registry
+        proved = len(registry.residues(work.tenant.uid))
+        with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            writes.move(Event.RESIDUE_LAPSED, places=proved)
+
+
+def _only_while_destroying(work: Work) -> Iterable[Blocker]:
+    state = work.world.registry.tenant(work.tenant.uid).state
+    if state is not State.DESTROYING:
+        yield Blocker("state", f"nothing is dropped while the tenant is {state}", alarm=True)
+
+
+def _open_places(work: Work) -> Iterable[Blocker]:
+    for residue in work.world.registry.residues(work.tenant.uid):
+        if residue.lapsed_at is None:
+            yield Blocker("residue", f"{residue.place} has not lapsed")

@@ -1,0 +1,145 @@
+"""How a tenant leaves, or comes back: pure plans from what was seen.
+
+Closing and final backup, grace, destruction, and the long wait until nothing
+remains; and, until a destruction has begun, the way back.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from tenantctl.backups.planning import open_residues, plan_upkeep, upkeep_moments, verification_step
+from tenantctl.model.backup import BackupState, ResidueKind, RetentionClass, VerificationLevel
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.facts import Facts
+from tenantctl.model.lifecycle import State
+from tenantctl.model.plan import Blocker, Do, Plan, Step
+from tenantctl.model.policy import Policies
+from tenantctl.model.sighting import Present, Unreachable
+from tenantctl.offboarding.safeguards import destruction_blockers, final_backup
+
+SOON: Final = timedelta(minutes=5)
+
+
+def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
+    """From a cancellation in effect to *deactivated*: closed, and the final backup proved by a restore."""
+    uid = facts.tenant.uid
+    steps: tuple[Step, ...] = ()
+    if facts.tenant.state is State.ACTIVE:
+        since = rfc3339(facts.tenant.intent_effective_at)
+        steps += (Step(Do.MARK_DEACTIVATING, uid, f"cancelled with effect from {since}"),)
+    steps += tuple(_closing(facts))
+    if not steps:
+        steps = tuple(_final_backup(facts, policies))
+        if not any(step.do is Do.BACK_UP for step in steps):
+            steps += (Step(Do.MARK_DEACTIVATED, uid, "closed, and the final backup is proved"),)
+    return Plan(uid, "deactivate", steps, next_look=now + SOON)
+
+
+def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
+    """While deactivated: kept closed, its final backup kept whole, and destroyed once grace is over and all holds."""
+    tenant = facts.tenant
+    if isinstance(facts.logins, Unreachable):
+        reason = f"instance {tenant.hosting.instance} could not be looked at: {facts.logins.reason}"
+        blocker = Blocker("instance-unreachable", reason, alarm=True)
+        return Plan(tenant.uid, "keep closed", blockers=(blocker,), next_look=now + SOON)
+    steps = tuple(_closing(facts)) or tuple(_final_backup(facts, policies))
+    steps += tuple(plan_upkeep(facts, policies.backups, now=now))
+    looks = [now + timedelta(hours=policies.lifecycle.keep_closed_every_hours)]
+    looks += upkeep_moments(facts, policies.backups, now=now)
+    if tenant.destroy_after is not None and tenant.destroy_after > now:
+        until = rfc3339(tenant.destroy_after)
+        return Plan(
+            tenant.uid,
+            "keep closed",
+            steps,
+            next_look=min(tenant.destroy_after, *looks),
+            because=f"grace lasts until {until}",
+        )
+    if steps:
+        return Plan(tenant.uid, "prepare destruction", steps, next_look=now + SOON)
+    return plan_destruction(facts, policies, now=now)
+
+
+def plan_destruction(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
+    """The destruction itself, or what stands in its way."""
+    uid = facts.tenant.uid
+    blockers = tuple(destruction_blockers(facts, policies, now=now))
+    if blockers:
+        return Plan(uid, "destroy", blockers=blockers, next_look=now + timedelta(hours=1))
+    final = final_backup(facts)
+    assert final is not None, "the safeguards ask for one"
+    regions = ", ".join(sorted(final.regions_holding()))
+    steps = (Step(Do.MARK_DESTROYING, uid, f"grace is over, final backup {final.id} is verified, seen in {regions}"),)
+    return Plan(uid, "destroy", steps + _dropping(facts))
+
+
+def plan_rest_of_destruction(facts: Facts) -> Plan:
+    """A destruction that has begun is finished: there is no way back."""
+    return Plan(facts.tenant.uid, "destroy", _dropping(facts))
+
+
+def plan_reinstatement(facts: Facts) -> Plan:
+    """The way back: the logins open with the old password, and what was lifted for the dump is set again."""
+    uid = facts.tenant.uid
+    steps: tuple[Step, ...] = ()
+    if any(backup.forced_row_security for backup in facts.backups):
+        steps += (Step(Do.RESTORE_ROW_SECURITY, uid, "it was lifted for the final backup"),)
+    steps += (
+        Step(Do.OPEN_LOGINS, uid, "the customer came back"),
+        Step(Do.MARK_REINSTATED, uid, "the instance shows the login open; grace no longer runs"),
+    )
+    return Plan(uid, "reinstate", steps)
+
+
+def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
+    """After the destruction: each place is looked at until it has lapsed, and then the names go."""
+    uid = facts.tenant.uid
+    upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
+    remaining = tuple(open_residues(facts.residues))
+    if upkeep or remaining:
+        looks = tuple(upkeep_moments(facts, policies.backups, now=now))
+        because = f"{len(remaining)} places remain: {', '.join(sorted({residue.kind for residue in remaining}))}"
+        return Plan(uid, "forget", upkeep, next_look=min(looks, default=now + timedelta(days=1)), because=because)
+    if not any(residue.kind is ResidueKind.REGISTRY_BACKUPS for residue in facts.residues):
+        return Plan(uid, "forget", (Step(Do.BLANK_NAMES, uid, "nothing of the tenant remains but its name here"),))
+    return Plan(uid, "forget", (Step(Do.MARK_FORGOTTEN, uid, "every place is proved gone or past its date"),))
+
+
+def _closing(facts: Facts) -> Iterator[Step]:
+    """Closing the logins and recording when, unless they are closed, seen closed, and recorded."""
+    tenant = facts.tenant
+    seen_closed = (
+        isinstance(facts.logins, Present) and not facts.logins.value.can_log_in and facts.logins.value.sessions == 0
+    )
+    if seen_closed and tenant.logins_closed_at is not None:
+        return
+    earlier = tenant.logins_closed_at.isoformat() if tenant.logins_closed_at else ""
+    again = "the login was found open again" if earlier else "no new session, and the open ones end"
+    yield Step(Do.CLOSE_LOGINS, tenant.uid, again)
+    yield Step(Do.RECORD_CLOSING, tenant.uid, "grace counts from when the logins are seen closed", earlier)
+
+
+def _final_backup(facts: Facts, policies: Policies) -> Iterator[Step]:
+    """The final backup of this closing, in enough regions, and its proof; nothing where all that is so."""
+    closed_at = facts.tenant.logins_closed_at
+    assert closed_at is not None, "closing comes before the final backup"
+    final = final_backup(facts)
+    slot = f"final-{closed_at:%Y%m%dT%H%M%SZ}"
+    if final is None:
+        yield Step(Do.BACK_UP, slot, f"the logins are closed since {rfc3339(closed_at)}", RetentionClass.FINAL.value)
+    elif len(final.regions_holding()) < policies.backups.copies_min:
+        made_again = f"{slot}-after-{final.id}"
+        if not any(b.slot == made_again and b.state is BackupState.COMPLETE for b in facts.backups):
+            yield Step(Do.BACK_UP, made_again, f"final backup {final.id} lost a copy", RetentionClass.FINAL.value)
+    elif final.verified_level is not VerificationLevel.RESTORED:
+        yield verification_step(final, "a final backup is always proved by a restore")
+
+
+def _dropping(facts: Facts) -> tuple[Step, ...]:
+    uid, hosting = facts.tenant.uid, facts.tenant.hosting
+    return (
+        Step(Do.DROP_DATABASE, uid, f"{hosting.database} on {hosting.instance}, if it bears this tenant's marker"),
+        Step(Do.DROP_ROLES, uid, f"{hosting.login} and {hosting.owner}"),
+        Step(Do.MARK_DESTROYED, uid, "the instance itself says that nothing is left"),
+    )

@@ -1,0 +1,72 @@
+"""Records that a tenant is to leave, or to stay after all: one compare-and-set of its intent."""
+
+from datetime import datetime
+
+from tenantctl.model.backup import CopyState
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.errors import Refused
+from tenantctl.model.lifecycle import LIVING, REINSTATABLE, State
+from tenantctl.model.tenant import Intent, IntentKind, Tenant, Wanted
+from tenantctl.ports.world import World
+
+
+def request_cancellation(
+    world: World, tenant: Tenant, *, cause: str, instructing_party: str, effective_at: datetime | None = None
+) -> Intent | None:
+    """Wants the tenant gone from `effective_at` (None: now); None if that is on record already.
+
+    Raises:
+        Refused: `effective_at` has passed.
+        Transient: another request came in at the same moment.
+    """
+    if tenant.state not in LIVING:
+        return None
+    if tenant.wanted is Wanted.LEAVING and effective_at in {None, tenant.intent_effective_at}:
+        return None
+    if effective_at is not None and effective_at < world.registry.now():
+        raise Refused(
+            f"A cancellation cannot take effect in the past, at {rfc3339(effective_at)}.",
+            hint="Leave out --effective-at to cancel now.",
+        )
+    return world.registry.record_intent(
+        tenant, IntentKind.CANCEL, cause=cause, instructing_party=instructing_party, effective_at=effective_at
+    )
+
+
+def request_reinstatement(world: World, tenant: Tenant, *, cause: str, instructing_party: str) -> Intent | None:
+    """Wants the tenant back; None if nobody wants it gone.
+
+    Raises:
+        Refused: its destruction has begun; the sentence says what still exists, and until when.
+        Transient: another request came in at the same moment, or the destruction began.
+    """
+    if tenant.state not in LIVING:
+        raise Refused(_too_late(world, tenant), hint="A new tenant can be created: tenantctl tenant create")
+    if tenant.wanted is Wanted.LIVING:
+        return None
+    return world.registry.record_intent(
+        tenant, IntentKind.REINSTATE, cause=cause, instructing_party=instructing_party, effective_at=None
+    )
+
+
+def _too_late(world: World, tenant: Tenant) -> str:
+    if tenant.state is State.FORGOTTEN:
+        return f"Tenant {tenant.label} is forgotten: nothing of it remains."
+    copies = [
+        copy
+        for backup in world.registry.backups(tenant.uid)
+        for copy in backup.copies
+        if copy.state is CopyState.WRITTEN
+    ]
+    ended = "its database is gone" if tenant.state is State.DESTROYED else "its destruction has begun"
+    if not copies:
+        return f"Tenant {tenant.label} cannot be reinstated: {ended}, and no backup of it remains."
+    regions = ", ".join(sorted({copy.region for copy in copies}))
+    until = rfc3339(max(copy.unreadable_after for copy in copies))
+    return (
+        f"Tenant {tenant.label} cannot be reinstated: {ended}. "
+        f"{len({copy.backup_id for copy in copies})} backups of it remain in {regions}, the last until {until}."
+    )
+
+
+assert REINSTATABLE <= LIVING, "what can be reinstated is alive"

@@ -1,0 +1,207 @@
+"""The effects of leaving and of coming back: closing, marking, reopening."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from tenantctl.engine.actions import Work
+from tenantctl.model.backup import RetentionClass, VerificationLevel
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.errors import Refused, Transient
+from tenantctl.model.facts import LoginsSeen
+from tenantctl.model.lifecycle import Event, State
+from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.model.tenant import Tenant, Wanted
+from tenantctl.offboarding.grace import destroy_after, never_earlier
+from tenantctl.ports.registry import FencedWrites
+from tenantctl.ports.world import World
+
+
+class MarkDeactivating:
+    """Records that a cancellation is in effect."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).state is State.DEACTIVATING
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """The newest request must still be that cancellation."""
+        return newer_intent(work, Wanted.LEAVING)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Moves the tenant on."""
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            refuse_newer_intent(work, writes)
+            writes.move(Event.CANCELLATION_EFFECTIVE, intent=work.tenant.intent_id)
+
+
+class CloseLogins:
+    """Refuses log-ins and ends sessions."""
+
+    journals_itself = False
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the instance shows a closed login without sessions."""
+        seen = look_at_logins_or_wait(work.world, work.tenant)
+        return not seen.can_log_in and seen.sessions == 0
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """The newest request must still be a cancellation."""
+        return newer_intent(work, Wanted.LEAVING)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Closes them."""
+        work.world.databases.close_logins(work.tenant.hosting)
+
+
+class RecordClosing:
+    """Writes when the logins were seen closed, and the end of grace with it.
+
+    The step's argument is the closing that was on record before, if any.
+    """
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether a closing is on record that is not the one before."""
+        closed_at = work.world.registry.tenant(work.tenant.uid).logins_closed_at
+        return closed_at is not None and closed_at.isoformat() != step.argument
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """The instance must show the logins closed, now."""
+        seen = look_at_logins_or_wait(work.world, work.tenant)
+        if seen.can_log_in or seen.sessions:
+            yield Blocker("logins-open", f"the login is open, or used by {seen.sessions} sessions", alarm=True)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Writes both moments in one transaction."""
+        policy = work.world.policies.lifecycle
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            until = destroy_after(writes.now, writes.tenant.time_zone, policy)
+            until = never_earlier(writes.tenant.destroy_after, until)
+            writes.record_closing(writes.now, until)
+            writes.journal("logins-closed", closed_at=rfc3339(writes.now), destroy_after=rfc3339(until))
+
+
+class MarkDeactivated:
+    """Records that the tenant is closed and its final backup proved."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).state is State.DEACTIVATED
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """A final backup begun after the closing must be verified, and nobody may want the tenant back."""
+        yield from newer_intent(work, Wanted.LEAVING)
+        closed_at = work.world.registry.tenant(work.tenant.uid).logins_closed_at
+        if closed_at is None or not any(
+            backup.retention_class is RetentionClass.FINAL
+            and backup.begun_at >= closed_at
+            and backup.verified_level is VerificationLevel.RESTORED
+            for backup in work.world.registry.backups(work.tenant.uid)
+        ):
+            yield Blocker("final-backup", "no final backup of this closing is verified by a restore", alarm=True)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Moves the tenant on; if that is later than the closing, grace counts from here."""
+        policy = work.world.policies.lifecycle
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            refuse_newer_intent(work, writes)
+            closed_at = writes.tenant.logins_closed_at
+            assert closed_at is not None, "the guard has seen it"
+            from_here = destroy_after(writes.now, writes.tenant.time_zone, policy)
+            until = never_earlier(writes.tenant.destroy_after, from_here)
+            writes.record_closing(closed_at, until)
+            writes.move(Event.FINAL_BACKUP_VERIFIED, destroy_after=rfc3339(until))
+
+
+class RestoreRowSecurity:
+    """Sets the forced row security again that was lifted for the final backup."""
+
+    journals_itself = False
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether each of them forces it again; no customer could drop one while the logins were closed."""
+        return set(_lifted(work)) <= set(work.world.databases.forced_row_security(work.tenant.hosting))
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """What the customer had is always given back."""
+        return ()
+
+    def act(self, work: Work, step: Step) -> None:
+        """Sets it."""
+        work.world.databases.set_forced_row_security(work.tenant.hosting, _lifted(work), forced=True)
+
+
+class MarkReinstated:
+    """Records that the customer is back."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).state is State.ACTIVE
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """The login must be seen open, and the newest request must want the tenant."""
+        yield from newer_intent(work, Wanted.LIVING)
+        if not look_at_logins_or_wait(work.world, work.tenant).can_log_in:
+            yield Blocker("logins-closed", "the login is still closed")
+
+    def act(self, work: Work, step: Step) -> None:
+        """Moves the tenant back; a later cancellation starts with a new closing and a new grace."""
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            refuse_newer_intent(work, writes)
+            writes.move(Event.REINSTATED, intent=work.tenant.intent_id)
+            writes.clear_closing()
+
+
+def newer_intent(work: Work, wanted: Wanted) -> Iterable[Blocker]:
+    """A blocker if the newest request is another than the plan was made for."""
+    tenant = work.world.registry.tenant(work.tenant.uid)
+    if tenant.intent_id != work.tenant.intent_id or tenant.wanted is not wanted:
+        yield Blocker("intent", f"a newer request wants the tenant {tenant.wanted}")
+
+
+def refuse_newer_intent(work: Work, writes: FencedWrites) -> None:
+    """The same inside the transaction, where nothing can come between.
+
+    Raises:
+        Transient: a newer request came in; the next plan obeys it.
+    """
+    if writes.tenant.intent_id != work.tenant.intent_id:
+        raise Transient("A newer request came in; planning again.")
+
+
+def look_at_logins_or_wait(world: World, tenant: Tenant) -> LoginsSeen:
+    """The tenant's login as its instance shows it.
+
+    Raises:
+        Transient: the instance did not answer.
+        Refused: the login is gone.
+    """
+    match world.databases.look_at_logins(tenant.hosting):
+        case Present(seen):
+            return seen
+        case Gone():
+            raise Refused(f"The login of tenant {tenant.uid} is gone from {tenant.hosting.instance}.")
+        case Unreachable(reason):
+            raise Transient(f"Instance {tenant.hosting.instance} does not answer: {reason}")
+
+
+def _lifted(work: Work) -> tuple[str, ...]:
+    closed_at: datetime | None = work.world.registry.tenant(work.tenant.uid).logins_closed_at
+    return tuple(
+        sorted(
+            {
+                table
+                for backup in work.world.registry.backups(work.tenant.uid)
+                if closed_at is not None and backup.begun_at >= closed_at
+                for table in backup.forced_row_security
+            }
+        )
+    )

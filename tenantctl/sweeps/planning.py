@@ -1,0 +1,58 @@
+"""The one planning function: what is to be done about a tenant, whatever its state. Pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from tenantctl.backups.planning import plan_backups
+from tenantctl.model.facts import Facts
+from tenantctl.model.lifecycle import State
+from tenantctl.model.plan import Blocker, Plan
+from tenantctl.model.policy import Policies
+from tenantctl.model.tenant import Wanted
+from tenantctl.offboarding.planning import (
+    plan_deactivation,
+    plan_forgetting,
+    plan_grace,
+    plan_reinstatement,
+    plan_rest_of_destruction,
+)
+from tenantctl.onboarding.planning import plan_arrival
+
+
+def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
+    """Decides; `tenantctl plan` prints the answer, `tenantctl run` carries it out.
+
+    A state that nobody knows what to do about is put off and alarmed, never guessed at.
+    """
+    tenant = facts.tenant
+    leaving = tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at <= now
+    match tenant.state:
+        case State.REQUESTED:
+            return plan_arrival(facts, now=now)
+        case State.ACTIVE if leaving:
+            return plan_deactivation(facts, policies, now=now)
+        case State.ACTIVE:
+            return _with_coming_cancellation(facts, plan_backups(facts, policies, now=now))
+        case State.DEACTIVATING | State.DEACTIVATED if not leaving:
+            return plan_reinstatement(facts)
+        case State.DEACTIVATING:
+            return plan_deactivation(facts, policies, now=now)
+        case State.DEACTIVATED:
+            return plan_grace(facts, policies, now=now)
+        case State.DESTROYING:
+            return plan_rest_of_destruction(facts)
+        case State.DESTROYED:
+            return plan_forgetting(facts, policies, now=now)
+        case State.FORGOTTEN:
+            return Plan(tenant.uid, "nothing", next_look=now + timedelta(days=3650), because="forgotten is the end")
+        case _:
+            blocker = Blocker("unknown-state", f"this version knows no plan for {tenant.state}", alarm=True)
+            return Plan(tenant.uid, "wait", blockers=(blocker,), next_look=now + timedelta(hours=1))
+
+
+def _with_coming_cancellation(facts: Facts, planned: Plan) -> Plan:
+    """The plan, looked at again when a cancellation that is on record takes effect."""
+    tenant = facts.tenant
+    if tenant.wanted is not Wanted.LEAVING or planned.next_look is None:
+        return planned
+    return replace(planned, next_look=min(planned.next_look, tenant.intent_effective_at))

@@ -1,0 +1,74 @@
+"""The sweep over the fleet: every step of every room, given to the one engine."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tenantctl.backups.audit import LookAtCopies, ProveLapse
+from tenantctl.backups.restore import SweepScratch, VerifyBackup
+from tenantctl.backups.steps import BackUp
+from tenantctl.engine.actions import Actions
+from tenantctl.engine.executor import Progress
+from tenantctl.engine.worker import Planner, Turn, Worker, new_owner
+from tenantctl.model.errors import Transient
+from tenantctl.model.plan import Do, Duty, Plan
+from tenantctl.model.tenant import Tenant
+from tenantctl.offboarding import destruction
+from tenantctl.offboarding import steps as leaving
+from tenantctl.onboarding import steps as arriving
+from tenantctl.ports.world import World
+from tenantctl.sweeps.observe import observe_and_plan
+
+ACTIONS: Final[Actions] = {
+    Do.CREATE_ROLES: arriving.CreateRoles(),
+    Do.CREATE_DATABASE: arriving.CreateDatabase(),
+    Do.PREPARE_DATABASE: arriving.PrepareDatabase(),
+    Do.OPEN_LOGINS: arriving.OpenLogins(),
+    Do.MARK_ACTIVE: arriving.MarkActive(),
+    Do.MARK_WITHDRAWN: arriving.MarkWithdrawn(),
+    Do.BACK_UP: BackUp(),
+    Do.VERIFY_BACKUP: VerifyBackup(),
+    Do.LOOK_AT_COPIES: LookAtCopies(),
+    Do.SWEEP_SCRATCH: SweepScratch(),
+    Do.PROVE_LAPSE: ProveLapse(),
+    Do.MARK_DEACTIVATING: leaving.MarkDeactivating(),
+    Do.CLOSE_LOGINS: leaving.CloseLogins(),
+    Do.RECORD_CLOSING: leaving.RecordClosing(),
+    Do.MARK_DEACTIVATED: leaving.MarkDeactivated(),
+    Do.RESTORE_ROW_SECURITY: leaving.RestoreRowSecurity(),
+    Do.MARK_REINSTATED: leaving.MarkReinstated(),
+    Do.MARK_DESTROYING: destruction.MarkDestroying(),
+    Do.DROP_DATABASE: destruction.DropDatabase(),
+    Do.DROP_ROLES: destruction.DropRoles(),
+    Do.MARK_DESTROYED: destruction.MarkDestroyed(),
+    Do.BLANK_NAMES: destruction.BlankNames(),
+    Do.MARK_FORGOTTEN: destruction.MarkForgotten(),
+}
+assert set(ACTIONS) == set(Do), "each step has its action"
+
+
+def sweep(
+    world: World, *, duty: Duty | None = None, tenant: str | None = None, progress: Progress = lambda step: None
+) -> Iterator[Turn]:
+    """Works through what is due, one turn a tenant, until nothing is."""
+    worker = Worker(world, observe_and_plan, ACTIONS, new_owner(), duty, tenant)
+    return worker.turns(progress=progress)
+
+
+def carry_out(world: World, asked: Planner, tenant: Tenant, *, progress: Progress = lambda step: None) -> Turn:
+    """Carries out a plan that a person asked for, and then whatever else is due, under one lease.
+
+    Raises:
+        Transient: another worker has the tenant just now.
+    """
+    pending = [asked]
+
+    def planner(of_world: World, of_tenant: Tenant) -> Plan:
+        return pending.pop()(of_world, of_tenant) if pending else observe_and_plan(of_world, of_tenant)
+
+    world.registry.make_due(tenant.uid)
+    worker = Worker(world, planner, ACTIONS, new_owner(), None, tenant.uid)
+    for turn in worker.turns(progress=progress):
+        return turn
+    raise Transient(
+        f"Another worker has tenant {tenant.label} just now.", hint="Try again in a minute, or see: tenantctl run"
+    )
