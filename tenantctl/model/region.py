@@ -7,6 +7,7 @@ was chosen. It is never computed again to move a tenant because the data changed
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -33,6 +34,26 @@ class Region:
     cloud_run: bool | None
     gcs: bool | None
     requires_approval: bool
+
+    @cached_property
+    def unit_vector(self) -> tuple[float, float, float]:
+        """The region as a point on the unit sphere."""
+        return unit_vector(self.latitude, self.longitude)
+
+    @cached_property
+    def product_missing(self) -> str | None:
+        """The first product that a tenant needs and that is not confirmed here, in a sentence; None if all are."""
+        for product, offered in (("Cloud SQL", self.cloud_sql), ("Cloud Storage", self.gcs)):
+            if not offered:
+                return f"{product} is {'not confirmed' if offered is None else 'not offered'} there"
+        return None
+
+
+def unit_vector(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """The point on the unit sphere at these degrees."""
+    phi, lam = math.radians(latitude), math.radians(longitude)
+    ring = math.cos(phi)
+    return (ring * math.cos(lam), ring * math.sin(lam), math.sin(phi))
 
 
 @dataclass(frozen=True)
@@ -203,6 +224,23 @@ class RegionsPolicy:
         """SHA-256 over the canonical JSON of the policy, hexadecimal."""
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @cached_property
+    def closed_because(self) -> Mapping[str, str | None]:
+        """For each region that is named: why it takes nobody, whoever asks; None where it does."""
+        return {
+            region: None if word.state != "closed" else f"closed: {word.why}" if word.why else "closed by the operator"
+            for region, word in self.regions.items()
+        }
+
+    @cached_property
+    def full_because(self) -> Mapping[str, str]:
+        """For each region that the operator called full: the reason."""
+        return {
+            region: f"full: {word.why}" if word.why else "full, by the operator's word"
+            for region, word in self.regions.items()
+            if word.state == "full"
+        }
 
 
 def regions_policy_faults(policy: RegionsPolicy, regions: Sequence[Region]) -> list[tuple[str, str]]:

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tenantctl.model.region import unit_vector
 from tenantctl.placement.catalogue import DATA
-from tenantctl.placement.nearest import unit_vector
 from tenantctl.placement.spelling import key_hash, name_key
 
 INHABITANTS_MIN: Final = 5000

@@ -7,21 +7,13 @@ the region it chooses is at most 0.6 % farther than the best one.
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 
-from tenantctl.model.region import Region
+from tenantctl.model.region import Region, unit_vector
 
 EARTH_RADIUS_KM: Final = 6371.0088  # the mean radius of WGS84
 TIE_KM: Final = 1.0
-
-
-@lru_cache(maxsize=512)
-def unit_vector(latitude: float, longitude: float) -> tuple[float, float, float]:
-    """The point on the unit sphere at these degrees."""
-    phi, lam = math.radians(latitude), math.radians(longitude)
-    ring = math.cos(phi)
-    return (ring * math.cos(lam), ring * math.sin(lam), math.sin(phi))
+_DIAMETER_KM: Final = 2.0 * EARTH_RADIUS_KM
 
 
 def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -32,28 +24,33 @@ def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
 def rank(latitude: float, longitude: float, regions: Iterable[Region]) -> list[tuple[float, Region]]:
     """All regions as (distance in km, region), the closest first.
 
-    Distances within 1 km of the first of their group count as equal and go by region id: coordinates of a metropolis
-    say no more than that.
+    Distances within 1 km of the first of their group count as equal and go by region id: the coordinates of a
+    metropolis say no more than that.
     """
     here = unit_vector(latitude, longitude)
-    chords = sorted((math.dist(here, unit_vector(r.latitude, r.longitude)), r.id, r) for r in regions)
-    ranked = [(_arc_km(chord), region) for chord, _, region in chords]
-    for index in range(1, len(ranked)):
-        if ranked[index][0] - ranked[index - 1][0] <= TIE_KM:
-            return _by_id_within_ties(ranked)
-    return ranked
+    dist = math.dist
+    chords = sorted([(dist(here, region.unit_vector), region.id, region) for region in regions])
+    before = -math.inf
+    ranked: list[tuple[float, Region]] = []
+    tied = False
+    for chord, _, region in chords:
+        distance = _arc_km(chord)
+        tied = tied or distance - before <= TIE_KM
+        before = distance
+        ranked.append((distance, region))
+    return _by_id_within_ties(ranked) if tied else ranked
 
 
 def _by_id_within_ties(ranked: list[tuple[float, Region]]) -> list[tuple[float, Region]]:
     ordered: list[tuple[float, Region]] = []
-    rest = ranked
-    while rest:
-        limit = rest[0][0] + TIE_KM
-        tied = [entry for entry in rest if entry[0] <= limit]
-        ordered.extend(sorted(tied, key=lambda entry: entry[1].id))
-        rest = rest[len(tied) :]
-    return ordered
+    group: list[tuple[float, Region]] = []
+    for entry in ranked:
+        if group and entry[0] > group[0][0] + TIE_KM:
+            ordered += sorted(group, key=lambda tied: tied[1].id)
+            group = []
+        group.append(entry)
+    return ordered + sorted(group, key=lambda tied: tied[1].id)
 
 
 def _arc_km(chord: float) -> float:
-    return 2.0 * EARTH_RADIUS_KM * math.asin(min(1.0, chord / 2.0))
+    return _DIAMETER_KM * math.asin(chord * 0.5 if chord < 2.0 else 1.0)

@@ -27,19 +27,15 @@ LISTED_MAX: Final = 12
 
 
 @dataclass(frozen=True)
-class _Menu:
-    """All regions, and what is against each whoever asks: ruled out altogether, or without room just now."""
+class Choice:
+    """What one place gives.
 
-    policy: RegionsPolicy
-    regions: tuple[Region, ...]
-    closed: Mapping[str, str | None]
-    full: Mapping[str, str | None]
-    keep_in: str | None
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """What one place gives: the chosen region (None: nowhere), and why not each other one."""
+    Args:
+        region: the chosen one; None where none may take the tenant.
+        kept_in: the jurisdiction that the policy keeps the data in, if any.
+        ranked: all regions as (km, region), the closest first.
+        objections: region → why it was not to be taken; None where it could be.
+    """
 
     region: Region | None
     kept_in: str | None
@@ -71,8 +67,11 @@ def plan_placement(
     jurisdictions = sorted({region.jurisdiction for region in catalogue.regions})
     if keep_in is not None and keep_in not in jurisdictions:
         raise Refused(f"No region lies in the jurisdiction {keep_in!r}.", hint=f"Choose of {', '.join(jurisdictions)}.")
-    menu = _menu(catalogue, policy, capacity, keep_in)
-    choices = {place: _choose(place, menu) for answer in answers.answers for place in answer.places}
+    choices = {
+        place: choose(place, catalogue, policy, capacity, keep_in=keep_in)
+        for answer in answers.answers
+        for place in answer.places
+    }
     if len({(choice.region.id if choice.region else None, choice.kept_in) for choice in choices.values()}) > 1:
         raise _ambiguous(answers, choices)
     answer = answers.answers[0]
@@ -95,54 +94,46 @@ def plan_placement(
     )
 
 
-def region_objection(region: Region, policy: RegionsPolicy) -> str | None:
-    """Why a region is closed to everybody: its products first, then the operator's word; None where it is not."""
-    for product, offered in (("Cloud SQL", region.cloud_sql), ("Cloud Storage", region.gcs)):
-        if not offered:
-            return f"{product} is {'not confirmed' if offered is None else 'not offered'} there"
-    word = policy.regions.get(region.id)
-    if word is None:
-        return "closed: the policy does not name it"
-    if word.state == "closed":
-        return f"closed: {word.why}" if word.why else "closed by the operator"
-    return None
-
-
-def _menu(
-    catalogue: RegionCatalogue, policy: RegionsPolicy, capacity: Mapping[str, int] | None, keep_in: str | None
-) -> _Menu:
-    closed: dict[str, str | None] = {}
-    full: dict[str, str | None] = {}
-    for region in catalogue.regions:
-        closed[region.id] = region_objection(region, policy)
-        if closed[region.id] is None and capacity is not None and region.id not in capacity:
-            closed[region.id] = "no instance there"
-        word = policy.regions.get(region.id)
-        if word is not None and word.state == "full":
-            full[region.id] = f"full: {word.why}" if word.why else "full, by the operator's word"
-        elif capacity is not None and capacity.get(region.id, 0) <= 0:
-            full[region.id] = "full: no room on its instances"
-        else:
-            full[region.id] = None
-    return _Menu(policy, catalogue.regions, closed, full, keep_in)
-
-
-def _choose(place: Place, menu: _Menu) -> _Choice:
-    home = kept_in(place.country, menu.policy.residency)
-    ranked = rank(place.latitude, place.longitude, menu.regions)
-    objections = {r.id: objection(r, home, menu.keep_in) or menu.closed[r.id] for _, r in ranked}
-    order = _order(place, ranked, menu.policy)
+def choose(
+    place: Place,
+    catalogue: RegionCatalogue,
+    policy: RegionsPolicy,
+    capacity: Mapping[str, int] | None,
+    *,
+    keep_in: str | None = None,
+) -> Choice:
+    """Choose for one place; the arguments are those of `plan_placement`."""
+    home = kept_in(place.country, policy.residency)
+    ranked = rank(place.latitude, place.longitude, catalogue.regions)
+    objections: dict[str, str | None] = {}
+    for _, region in ranked:
+        objections[region.id] = (
+            objection(region, home, keep_in)
+            or region.product_missing
+            or policy.closed_because.get(region.id, "closed: the policy does not name it")
+            or ("no instance there" if capacity is not None and region.id not in capacity else None)
+        )
+    order = _order(place, ranked, policy)
     first = next((region for region in order if objections[region.id] is None), None)
     if first is None:
-        return _Choice(None, home, ranked, objections)
+        return Choice(None, home, ranked, objections)
+    first_is_full = _no_room(first, policy, capacity) is not None
     for region in order:
         if objections[region.id] is None:
-            objections[region.id] = menu.full[region.id]
-            if objections[region.id] is None and menu.full[first.id] and region.jurisdiction != first.jurisdiction:
+            objections[region.id] = _no_room(region, policy, capacity)
+            if objections[region.id] is None and first_is_full and region.jurisdiction != first.jurisdiction:
                 # A region without room is no reason to send data across a border.
                 objections[region.id] = f"outside {first.jurisdiction}, where {first.id} would be closest but is full"
     chosen = next((region for region in order if objections[region.id] is None), None)
-    return _Choice(chosen, home, ranked, objections)
+    return Choice(chosen, home, ranked, objections)
+
+
+def _no_room(region: Region, policy: RegionsPolicy, capacity: Mapping[str, int] | None) -> str | None:
+    if region.id in policy.full_because:
+        return policy.full_because[region.id]
+    if capacity is not None and capacity[region.id] <= 0:
+        return "full: no room on its instances"
+    return None
 
 
 def _order(place: Place, ranked: list[tuple[float, Region]], policy: RegionsPolicy) -> list[Region]:
@@ -155,7 +146,7 @@ def _order(place: Place, ranked: list[tuple[float, Region]], policy: RegionsPoli
     return [known[region_id] for region_id in override] + [r for r in by_distance if r.id not in override]
 
 
-def _candidates(choice: _Choice) -> tuple[Candidate, ...]:
+def _candidates(choice: Choice) -> tuple[Candidate, ...]:
     assert choice.region is not None
     found = []
     for distance, region in choice.ranked:
@@ -165,7 +156,7 @@ def _candidates(choice: _Choice) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def _deviation(place: Place, choice: _Choice, policy: RegionsPolicy) -> str | None:
+def _deviation(place: Place, choice: Choice, policy: RegionsPolicy) -> str | None:
     """Why the chosen region is not the closest; None where it is."""
     assert choice.region is not None
     closer = []
@@ -180,7 +171,7 @@ def _deviation(place: Place, choice: _Choice, policy: RegionsPolicy) -> str | No
     return "closer, but not taken: " + "; ".join(closer[:LISTED_MAX]) + more
 
 
-def _ambiguous(answers: PlaceAnswers, choices: Mapping[Place, _Choice]) -> Refused:
+def _ambiguous(answers: PlaceAnswers, choices: Mapping[Place, Choice]) -> Refused:
     def region_of(place: Place) -> str:
         chosen = choices[place].region
         return chosen.id if chosen else "no region"
@@ -208,7 +199,7 @@ def _ambiguous(answers: PlaceAnswers, choices: Mapping[Place, _Choice]) -> Refus
     )
 
 
-def _nowhere(answer: PlaceAnswer, choice: _Choice) -> Refused:
+def _nowhere(answer: PlaceAnswer, choice: Choice) -> Refused:
     """Names every region that was considered, by what stood against it."""
     reasons: dict[str, list[str]] = {}
     for distance, region in choice.ranked:
