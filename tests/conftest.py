@@ -1,0 +1,20 @@
+"""Fixtures that tests of every room may use."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tenantctl.localcloud.client import LocalCloud
+
+
+@pytest.fixture(scope="session")
+def local_cloud() -> Iterator[LocalCloud]:
+    """One local cloud for each test worker, with the instances `control`, `one` and `two`.
+
+    Who uses it leaves it running and undisturbed: a test that moves the clock, kills an instance or leaves a fault
+    takes a cloud of its own (`tests.localcloud.clouds.throw_away_cloud`).
+    """
+    from tests.localcloud.clouds import INSTANCES, throw_away_cloud
+
+    with throw_away_cloud(INSTANCES) as cloud:
+        yield cloud

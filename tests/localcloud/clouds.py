@@ -1,0 +1,139 @@
+"""Throw-away local clouds for tests, and the real clients pointed at them.
+
+`throw_away_cloud` starts one with its state under /tmp, where the user that PostgreSQL runs as can enter, and leaves
+nothing behind. Tests share the one of their worker through the fixture `local_cloud` unless they break it.
+"""
+
+import contextlib
+import datetime
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.auth.credentials import Credentials
+from google.cloud.sql.connector import Connector
+from googleapiclient.discovery import build
+
+from tenantctl.localcloud import client
+from tenantctl.localcloud.client import LocalCloud
+
+OPERATOR = "operator@example.com"
+SERVICE_ACCOUNT = "worker@tenantctl-local.iam.gserviceaccount.com"
+INSTANCES: Mapping[str, str] = {
+    "control": "northamerica-northeast1",
+    "one": "us-central1",
+    "two": "europe-west1",
+}
+
+
+class LocalCredentials(Credentials):
+    """The credentials of an identity that the local cloud takes at its word."""
+
+    def __init__(self, email: str = OPERATOR) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.token = f"local:{email}"
+
+    def refresh(self, request: object) -> None:
+        """Say until when the token holds; the connector asks for that."""
+        self.expiry = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(hours=1)
+
+
+@contextlib.contextmanager
+def throw_away_folder() -> Iterator[Path]:
+    """Make a state folder that the user nobody can enter, stop what runs in it at the end, and remove it."""
+    parent = Path(tempfile.mkdtemp(prefix="tenantctl-test-", dir="/tmp"))
+    parent.chmod(0o755)
+    try:
+        yield parent / "state"
+    finally:
+        client.stop(parent / "state", purge=True)
+        shutil.rmtree(parent)
+
+
+@contextlib.contextmanager
+def throw_away_cloud(instances: Mapping[str, str] | None = None, **options: Any) -> Iterator[LocalCloud]:
+    """Run a local cloud for as long as the block.
+
+    Args:
+        instances: Region by name of the instances to make; each gets OPERATOR and SERVICE_ACCOUNT as IAM logins with
+            the role cloudsqlsuperuser. None by default.
+        **options: Passed on to `client.start`.
+    """
+    with throw_away_folder() as folder:
+        cloud = client.start(folder, **{"operation_seconds": 0.0, **options})
+        make_instances(cloud, instances or {})
+        yield cloud
+
+
+def make_instances(cloud: LocalCloud, instances: Mapping[str, str]) -> None:
+    """Make instances side by side, each with the IAM logins of the tests."""
+    admin = admin_client(cloud)
+    operations = [
+        admin.instances()
+        .insert(
+            project=cloud.project,
+            body={
+                "name": name,
+                "region": region,
+                "databaseVersion": "POSTGRES_18",
+                "settings": {"tier": "db-f1-micro", "userLabels": {"role": "control" if name == "control" else "data"}},
+            },
+        )
+        .execute()
+        for name, region in instances.items()
+    ]
+    for operation in operations:
+        finish(cloud, operation)
+    for email, kind in ((OPERATOR, "CLOUD_IAM_USER"), (SERVICE_ACCOUNT, "CLOUD_IAM_SERVICE_ACCOUNT")):
+        body = {"name": email, "type": kind, "databaseRoles": ["cloudsqlsuperuser"]}
+        operations = [
+            admin.users().insert(project=cloud.project, instance=name, body=body).execute() for name in instances
+        ]
+        for operation in operations:
+            finish(cloud, operation)
+
+
+def admin_client(cloud: LocalCloud, email: str = OPERATOR) -> Any:
+    """Return the unmodified Admin API client, as an identity."""
+    return build(
+        "sqladmin",
+        "v1",
+        credentials=LocalCredentials(email),
+        client_options={"api_endpoint": cloud.endpoints["sqladmin"]},
+        cache_discovery=False,
+        static_discovery=True,
+    )
+
+
+def finish(cloud: LocalCloud, operation: dict[str, Any], *, fails: bool = False) -> dict[str, Any]:
+    """Wait until an operation is DONE, and return it; it must end as expected."""
+    admin = admin_client(cloud)
+    while operation["status"] != "DONE":
+        time.sleep(0.005)
+        operation = admin.operations().get(project=cloud.project, operation=operation["name"]).execute()
+    assert ("error" in operation) == fails, operation
+    return operation
+
+
+@contextlib.contextmanager
+def connector(cloud: LocalCloud, email: str = OPERATOR) -> Iterator[Connector]:
+    """Return the unmodified Cloud SQL connector, as an identity, closed at the end of the block."""
+    made = Connector(
+        credentials=LocalCredentials(email),
+        sqladmin_api_endpoint=cloud.endpoints["sqladmin"],
+        refresh_strategy="lazy",
+        timeout=20,
+    )
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def connection_name(cloud: LocalCloud, instance: str) -> str:
+    """Return what the connector calls an instance: project, region and name."""
+    found = {one["name"]: one["connection_name"] for one in cloud.status()["instances"]}
+    return str(found[instance])
