@@ -88,10 +88,15 @@ def explaining(doing: str) -> Iterator[None]:
 
 
 def body_of(response: Any) -> Any:
-    """A response's body as JSON; None if it is none."""
+    """A response's body as JSON; None if it is none, or if there is no response."""
+    return None if response is None else body_in(response.content)
+
+
+def body_in(content: bytes) -> Any:
+    """JSON; None if it is none."""
     try:
-        return response.json()
-    except (ValueError, AttributeError, *_BROKEN):
+        return json.loads(content)
+    except ValueError:
         return None
 
 

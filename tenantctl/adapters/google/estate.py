@@ -1,0 +1,214 @@
+"""Makes on a local cloud what Terraform makes in production, through the same APIs and with the same terms.
+
+Everything here can be run again: what is there as it should be is left alone, what is there otherwise is refused and
+named, because a bucket's locked retention can never be made shorter, and an instance never moved.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from google.api_core.exceptions import Conflict
+from google.cloud.storage import Bucket, Client
+from google.cloud.storage.constants import PUBLIC_ACCESS_PREVENTION_ENFORCED
+
+from tenantctl.adapters.google.answers import explaining
+from tenantctl.adapters.google.transport import TimeLimits, Watch
+from tenantctl.adapters.google.vault import bucket_seen
+from tenantctl.model.backup import RetentionClass, bucket_name
+from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.policy import BackupsPolicy, Term
+from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.ports.instances import Instances, InstanceSeen, OperationSeen
+from tenantctl.ports.vault import BucketSeen
+
+INSTANCE_SECONDS_MAX = 1800.0  # Cloud SQL takes 7 to 20 minutes to make an instance
+_LIMITS = TimeLimits()
+
+
+@dataclass(frozen=True)
+class BucketPlan:
+    """A bucket as it must be."""
+
+    name: str
+    region: str
+    term: Term
+
+    @property
+    def terms(self) -> BucketSeen:
+        """What the bucket must say of itself."""
+        return BucketSeen(
+            region=self.region,
+            locked=True,
+            lock_days=self.term.lock_days,
+            age_days=self.term.age_days,
+            soft_delete_seconds=0,
+            versioning=False,
+        )
+
+
+def bucket_plans(prefix: str, regions: Sequence[str], policy: BackupsPolicy) -> Iterator[BucketPlan]:
+    """The buckets that these regions need: one for each retention class in each region."""
+    for region in regions:
+        for name in RetentionClass:
+            term = policy.classes[name]
+            yield BucketPlan(bucket_name(prefix, region, name, term.age_days), region, term)
+
+
+def ensure_buckets(client: Client, prefix: str, regions: Sequence[str], policy: BackupsPolicy) -> tuple[str, ...]:
+    """Make the buckets that are missing, lock the retention of all, and return the names of those made.
+
+    Raises:
+        Refused: a bucket is there with other terms, or the API refuses.
+        Transient: the API does not answer; run it again.
+    """
+    return tuple(plan.name for plan in bucket_plans(prefix, regions, policy) if ensure_bucket(client, plan))
+
+
+def ensure_bucket(client: Client, plan: BucketPlan) -> bool:
+    """Make one bucket if it is missing, lock its retention, and say whether it was made.
+
+    Raises:
+        Refused: it is there with other terms, or the API refuses.
+        Transient: the API does not answer; run it again.
+    """
+    bucket, made = _fetch(client, plan.name), False
+    if bucket is None:
+        bucket, made = _make(client, plan), True
+    with explaining(f"lock gs://{plan.name}"), Watch(_LIMITS.whole_seconds):
+        seen = bucket_seen(bucket)
+        if not seen.locked and _same_but_lock(seen, plan.terms):  # a crash came between the making and the locking
+            bucket.lock_retention_policy(timeout=_LIMITS.for_requests)
+            bucket.reload(timeout=_LIMITS.for_requests, retry=None)
+    seen = bucket_seen(bucket)
+    if seen != plan.terms:
+        raise Refused(
+            f"gs://{plan.name} is there with other terms: {seen}, and should have {plan.terms}.",
+            hint="Choose another prefix for the buckets; locked terms cannot be changed.",
+        )
+    return made
+
+
+def _fetch(client: Client, name: str) -> Bucket | None:
+    try:
+        with explaining(f"look at gs://{name}"), Watch(_LIMITS.whole_seconds):
+            return client.get_bucket(name, timeout=_LIMITS.for_requests, retry=None)
+    except NotFound:
+        return None
+
+
+def _make(client: Client, plan: BucketPlan) -> Bucket:
+    bucket = client.bucket(plan.name)
+    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
+    bucket.iam_configuration.public_access_prevention = PUBLIC_ACCESS_PREVENTION_ENFORCED
+    bucket.soft_delete_policy.retention_duration_seconds = 0
+    bucket.versioning_enabled = False
+    bucket.retention_period = timedelta(days=plan.term.lock_days) // timedelta(seconds=1)
+    bucket.add_lifecycle_delete_rule(age=plan.term.age_days)
+    with explaining(f"make gs://{plan.name}"), Watch(_LIMITS.whole_seconds):
+        try:
+            return client.create_bucket(bucket, location=plan.region, timeout=_LIMITS.for_requests, retry=None)
+        except Conflict:  # another one was as fast: what it made is looked at like any that was there
+            return client.get_bucket(plan.name, timeout=_LIMITS.for_requests, retry=None)
+
+
+def _same_but_lock(seen: BucketSeen, wanted: BucketSeen) -> bool:
+    return (seen.region, seen.lock_days, seen.age_days, seen.soft_delete_seconds, seen.versioning) == (
+        wanted.region,
+        wanted.lock_days,
+        wanted.age_days,
+        wanted.soft_delete_seconds,
+        wanted.versioning,
+    )
+
+
+def ensure_instance(
+    instances: Instances,
+    name: str,
+    region: str,
+    *,
+    seconds: float = INSTANCE_SECONDS_MAX,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> InstanceSeen:
+    """Make an instance if it is missing, wait until it runs, and return it.
+
+    Raises:
+        Refused: it is there in another region, cannot come to run, or the API refuses.
+        Transient: the API does not answer, or it does not run within `seconds`; run it again.
+    """
+    deadline = clock() + seconds
+    sighting = instances.look(name)
+    if isinstance(sighting, Unreachable):
+        raise Transient(f"Whether instance {name} exists cannot be told: {sighting.reason}")
+    if isinstance(sighting, Gone):
+        made = instances.create(name, region)
+        wait_for(instances, made, f"create instance {name}", seconds=seconds, sleep=sleep, clock=clock)
+    pause = 0.05
+    while True:
+        sighting = instances.look(name)
+        if isinstance(sighting, Present):
+            seen = sighting.value
+            if seen.region != region:
+                raise Refused(f"Instance {name} is in {seen.region}, not in {region}.", hint="Choose another name.")
+            if seen.state == "RUNNABLE":
+                return seen
+            if seen.state in ("FAILED", "SUSPENDED", "PENDING_DELETE"):
+                raise Refused(f"Instance {name} is {seen.state}.", hint="Look at its operations in the console.")
+        if clock() + pause >= deadline:
+            raise Transient(f"Instance {name} does not run yet after {seconds:g} s.", hint="Run this again.")
+        sleep(pause)
+        pause = min(pause * 1.5, 10.0)
+
+
+def wait_for(
+    instances: Instances,
+    operation: OperationSeen,
+    doing: str,
+    *,
+    seconds: float = INSTANCE_SECONDS_MAX,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait for the end of an operation.
+
+    Args:
+        instances: where it runs.
+        operation: as it was submitted.
+        doing: what it does, as it stands in a sentence.
+        seconds: how long to wait at most.
+        sleep: how to wait.
+        clock: seconds that only grow.
+
+    Raises:
+        Refused: it ended in an error.
+        Transient: the API does not answer, or it is not done within `seconds`.
+    """
+    deadline, pause, seen = clock() + seconds, 0.05, operation
+    while seen.status != "DONE":
+        if clock() + pause >= deadline:
+            raise Transient(f"Google has not ended to {doing} after {seconds:g} s ({seen.status}).")
+        sleep(pause)
+        pause = min(pause * 1.5, 10.0)
+        seen = instances.operation(seen.name)
+    if seen.error:
+        raise Refused(f"Google failed to {doing}: {seen.error}")
+
+
+def ensure_login(
+    instances: Instances,
+    instance: str,
+    email: str,
+    *,
+    roles: tuple[str, ...],
+    seconds: float = 120.0,
+) -> None:
+    """Make an IAM login, or grant it what it lacks, and wait until that is done.
+
+    Raises:
+        Refused: the API refuses.
+        Transient: the API does not answer, or is busy for longer than this.
+    """
+    operation = instances.add_login(instance, email, roles=roles)
+    wait_for(instances, operation, f"add the login {email} to {instance}", seconds=seconds)
