@@ -1,0 +1,297 @@
+"""The registry in memory: the port as the tests of every room use it, held to the same contract as PostgreSQL's.
+
+It is safe to share between threads. A tenant has one writer at a time; a transaction is seen as a whole or not at all.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tenantctl.adapters.memory.registry_books import Book, Shelf
+from tenantctl.adapters.memory.registry_fence import MemoryFencedWrites
+from tenantctl.adapters.registry_rules import (
+    REQUEST_EVENTS,
+    WANTED_BY,
+    check_duration,
+    database_residue,
+    instance_differs,
+    lease_lost,
+    name_taken,
+    no_room,
+    superseded,
+    uid_used,
+    unknown_tenant,
+)
+from tenantctl.model.backup import Backup, Residue
+from tenantctl.model.journal import Entry, Head
+from tenantctl.model.lifecycle import State
+from tenantctl.model.plan import Duty
+from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Intent, IntentKind, Tenant
+from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant
+
+
+class MemoryRegistry:
+    """A registry that lives as long as its object.
+
+    Args:
+        clock: the registry's time, aware.
+        actor: who all requests and entries are by.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], actor: str = "operator@example.com") -> None:
+        self._shelf = Shelf(lambda: clock().astimezone(UTC))
+        self._actor = actor
+
+    def as_actor(self, actor: str) -> "MemoryRegistry":
+        """The same registry as another person reaches it."""
+        other = copy.copy(self)
+        other._actor = actor
+        return other
+
+    def now(self) -> datetime:
+        """The registry's time, UTC."""
+        return self._shelf.clock()
+
+    def actor(self) -> str:
+        """Who was named when this was made."""
+        return self._actor
+
+    def close(self) -> None:
+        """Nothing is held that must be let go of."""
+
+    # Requests
+
+    def request_tenant(self, new: NewTenant) -> Tenant:
+        """Writes a tenant in state requested, on the emptiest instance of its region."""
+        with self._shelf.lock:
+            if self._shelf.bearer_of(new.name) is not None:
+                raise name_taken(new.name)
+            if new.uid in self._shelf.books:
+                raise uid_used(new.uid)
+            now = self.now()
+            tenant = _requested(new, self._emptiest_instance(new.region), now)
+            kind = IntentKind.CREATE
+            intent = Intent(1, new.uid, kind, new.cause, new.instructing_party, now, now, self._actor)
+            residue = database_residue(tenant.hosting, now)
+            book = Book(tenant, dict(new.explanation), (intent,), residues={residue.id: residue})
+            body = {"intent": 1, "generation": 1, "instance": tenant.hosting.instance}
+            self._shelf.replace(book.with_entry(REQUEST_EVENTS[kind], body, at=now, actor=self._actor))
+            return tenant
+
+    def record_intent(
+        self, tenant: Tenant, kind: IntentKind, *, cause: str, instructing_party: str, effective_at: datetime | None
+    ) -> Intent:
+        """Sets what is wanted of a tenant, if it is still as it was read."""
+        with self._shelf.writing(tenant.uid) as book:
+            known, now = book.tenant, self.now()
+            if (known.intent_id, known.state) != (tenant.intent_id, tenant.state):
+                raise superseded(tenant)
+            effective = effective_at or now
+            intent = Intent(
+                known.intent_id + 1, tenant.uid, kind, cause, instructing_party, effective, now, self._actor
+            )
+            changed = replace(known, intent_id=intent.id, intent_effective_at=effective, wanted=WANTED_BY[kind])
+            asked = replace(book, tenant=changed, intents=(*book.intents, intent))
+            if not book.is_leased(now):
+                asked = _brought_forward(asked, effective)
+            body = {"intent": intent.id, "effective_at": effective.astimezone(UTC).isoformat()}
+            self._shelf.replace(asked.with_entry(REQUEST_EVENTS[kind], body, at=now, actor=self._actor))
+            return intent
+
+    def make_due(self, uid: str, at: datetime | None = None) -> None:
+        """Has the tenant looked at, at `at` or at once."""
+        with self._shelf.writing(uid) as book:
+            wanted = at or self.now()
+            if book.is_leased(self.now()):
+                self._shelf.replace(replace(book, wake_at=min(wanted, book.wake_at or wanted)))
+            else:
+                self._shelf.replace(_brought_forward(book, wanted))
+
+    # What is known
+
+    def find(self, name_or_uid: str) -> Tenant:
+        """The living tenant of this name, else the tenant of this uid."""
+        with self._shelf.lock:
+            found = self._shelf.bearer_of(name_or_uid)
+            if found is None and name_or_uid in self._shelf.books:
+                found = self._shelf.books[name_or_uid].tenant
+            if found is None:
+                former = (book.tenant for book in self._shelf.books.values() if book.tenant.name == name_or_uid)
+                in_order = sorted(former, key=lambda tenant: tenant.created_at)
+                raise unknown_tenant(name_or_uid, [tenant.uid for tenant in in_order])
+            return found
+
+    def tenant(self, uid: str) -> Tenant:
+        """The tenant of this uid."""
+        return self._shelf.book(uid).tenant
+
+    def tenants(self, *, states: Sequence[State] = ()) -> Sequence[Tenant]:
+        """Tenants by name and uid, those without a name last."""
+        with self._shelf.lock:
+            found = [book.tenant for book in self._shelf.books.values() if not states or book.tenant.state in states]
+        return sorted(found, key=lambda tenant: (tenant.name is None, tenant.name or "", tenant.uid))
+
+    def lease_of(self, uid: str) -> Lease | None:
+        """Who holds the tenant now, if anyone."""
+        book = self._known(uid)
+        return book.lease if book and book.is_leased(self.now()) else None
+
+    def explanation(self, uid: str) -> Mapping[str, Any]:
+        """The placement's explanation; empty once blanked."""
+        book = self._known(uid)
+        return copy.deepcopy(book.explanation) if book else {}
+
+    def intents(self, uid: str) -> Sequence[Intent]:
+        """The tenant's intents, oldest first."""
+        book = self._known(uid)
+        return list(book.intents) if book else []
+
+    def backups(self, uid: str) -> Sequence[Backup]:
+        """The tenant's backups with their copies, oldest first."""
+        book = self._known(uid)
+        return book.all_backups() if book else []
+
+    def residues(self, uid: str) -> Sequence[Residue]:
+        """The tenant's residue inventory, oldest first."""
+        book = self._known(uid)
+        return sorted(book.residues.values(), key=lambda residue: (residue.made_at, residue.id)) if book else []
+
+    def alarms(self, uid: str | None = None) -> Sequence[Alarm]:
+        """Open alarms, of one tenant or of all, oldest first."""
+        with self._shelf.lock:
+            books = [book for book in self._shelf.books.values() if uid in {None, book.tenant.uid}]
+        found = [alarm for book in books for alarm in book.alarms.values()]
+        return sorted(found, key=lambda alarm: (alarm.since, alarm.tenant_uid, alarm.code))
+
+    def entries(self, uid: str) -> Sequence[Entry]:
+        """The tenant's journal, in order."""
+        book = self._known(uid)
+        return list(book.entries) if book else []
+
+    def head(self, uid: str) -> Head | None:
+        """The newest link of the tenant's chain."""
+        book = self._known(uid)
+        return book.head if book else None
+
+    def chains(self) -> Sequence[str]:
+        """The uids that have a journal."""
+        with self._shelf.lock:
+            return sorted(uid for uid, book in self._shelf.books.items() if book.entries)
+
+    # Instances
+
+    def instances(self) -> Sequence[Instance]:
+        """The instances that tenantctl uses, by name."""
+        return self._shelf.counted_instances()
+
+    def add_instance(self, instance: Instance) -> None:
+        """Writes an instance, or another limit of one that is known."""
+        with self._shelf.lock:
+            known = self._shelf.instances.get(instance.name, instance)
+            if (known.region, known.role) != (instance.region, instance.role):
+                raise instance_differs(known)
+            self._shelf.instances[instance.name] = replace(instance, databases=0)
+
+    # Work
+
+    def claim(
+        self, owner: str, *, lease: timedelta, duty: Duty | None = None, tenant: str | None = None
+    ) -> Lease | None:
+        """The tenant longest due, leased to `owner`; tenants that are being written are passed over."""
+        check_duration(lease)
+        with self._shelf.lock:
+            now = self.now()
+            due = [book for book in self._shelf.books.values() if _is_due(book, now, duty, tenant)]
+            for book in sorted(due, key=lambda book: book.tenant.due_at):
+                row_lock = self._shelf.row_lock(book.tenant.uid)
+                if row_lock.acquire(blocking=False):
+                    try:
+                        return self._leased(book, owner, now + lease)
+                    finally:
+                        row_lock.release()
+        return None
+
+    def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
+        """The same lease, ending later."""
+        check_duration(lease_for)
+        with self._shelf.writing(lease.tenant_uid) as book:
+            now = self.now()
+            if not book.is_held_by(lease, now) or book.tenant.intent_id != book.lease_intent:
+                raise lease_lost(lease)
+            renewed = replace(lease, until=now + lease_for)
+            self._shelf.replace(replace(book, lease=renewed, tenant=replace(book.tenant, due_at=renewed.until)))
+            return renewed
+
+    def release(self, lease: Lease, *, due_at: datetime, duty: Duty | None) -> None:
+        """Lets go, due again at `due_at` by `duty`."""
+        with self._shelf.writing(lease.tenant_uid) as book:
+            now = self.now()
+            if not book.is_held_by(lease, now):
+                raise lease_lost(lease)
+            let_go = replace(book, lease=None, wake_at=None, duty=duty, tenant=replace(book.tenant, due_at=due_at))
+            if book.tenant.intent_id != book.lease_intent:
+                let_go = replace(let_go, duty=None, tenant=replace(book.tenant, due_at=now))
+            elif book.wake_at is not None:
+                let_go = _brought_forward(let_go, book.wake_at)
+            self._shelf.replace(let_go)
+
+    @contextmanager
+    def fenced(self, lease: Lease, *, plan_digest: str = "") -> Iterator[FencedWrites]:
+        """One transaction under the lease."""
+        with self._shelf.writing(lease.tenant_uid) as book:
+            writes = MemoryFencedWrites(self._shelf, book, lease, plan_digest, self._actor)
+            yield writes
+            writes.finish()
+
+    def _known(self, uid: str) -> Book | None:
+        with self._shelf.lock:
+            return self._shelf.books.get(uid)
+
+    def _leased(self, book: Book, owner: str, until: datetime) -> Lease:
+        lease = Lease(book.tenant.uid, owner, book.epoch + 1, until)
+        tenant = replace(book.tenant, due_at=until)
+        self._shelf.replace(
+            replace(book, tenant=tenant, lease=lease, lease_intent=tenant.intent_id, epoch=lease.epoch, wake_at=None)
+        )
+        return lease
+
+    def _emptiest_instance(self, region: str) -> Instance:
+        hosting = [
+            one for one in self._shelf.counted_instances() if one.region == region and one.role is InstanceRole.TENANTS
+        ]
+        with_room = [one for one in hosting if one.databases < one.databases_max]
+        if not with_room:
+            raise no_room(region, hosting)
+        return min(with_room, key=lambda one: (one.databases, one.name))
+
+
+def _requested(new: NewTenant, instance: Instance, now: datetime) -> Tenant:
+    return Tenant(
+        uid=new.uid,
+        name=new.name,
+        state=State.REQUESTED,
+        wanted=WANTED_BY[IntentKind.CREATE],
+        intent_id=1,
+        intent_effective_at=now,
+        time_zone=new.time_zone,
+        hosting=Hosting(new.uid, instance.name, new.region, 1),
+        connection_limit=new.connection_limit,
+        extensions=tuple(new.extensions),
+        created_at=now,
+        due_at=now,
+    )
+
+
+def _brought_forward(book: Book, at: datetime) -> Book:
+    """The book due at `at`, by whoever can tell its next step; unchanged if it is due by then anyway."""
+    if book.tenant.due_at <= at:
+        return book
+    return replace(book, duty=None, tenant=replace(book.tenant, due_at=at))
+
+
+def _is_due(book: Book, now: datetime, duty: Duty | None, uid: str | None) -> bool:
+    is_asked_for = uid in {None, book.tenant.uid} and (duty is None or book.duty in {None, duty})
+    return is_asked_for and book.tenant.due_at <= now and not book.is_done_with

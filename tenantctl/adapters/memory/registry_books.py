@@ -1,0 +1,160 @@
+"""What the registry in memory keeps: a book for each tenant, never changed but replaced as a whole.
+
+Whoever writes a tenant holds that tenant's lock, as a transaction on PostgreSQL holds the lock of its row, and puts a
+new book in the place of the old one at its end. Readers take whatever book is there.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from tenantctl.adapters.registry_rules import DEAD, body_text, busy, unknown_tenant
+from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.journal import FIRST_LINK, Entry, Head
+from tenantctl.model.lifecycle import State
+from tenantctl.model.plan import Duty
+from tenantctl.model.tenant import Instance, Intent, Tenant
+from tenantctl.ports.registry import Alarm, Lease
+
+LOCK_WAIT_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Book:
+    """All that is known of one tenant.
+
+    `duty` None means that the next step is not known yet; `lease_intent` is the newest intent when the lease was taken,
+    and `wake_at` when somebody wants the tenant looked at after the look that is under way.
+    """
+
+    tenant: Tenant
+    explanation: Mapping[str, Any]
+    intents: tuple[Intent, ...]
+    duty: Duty | None = None
+    wake_at: datetime | None = None
+    lease: Lease | None = None
+    lease_intent: int = 0
+    epoch: int = 0
+    backups: Mapping[str, Backup] = field(default_factory=dict)
+    copies: Mapping[tuple[str, str], Copy] = field(default_factory=dict)
+    residues: Mapping[str, Residue] = field(default_factory=dict)
+    alarms: Mapping[str, Alarm] = field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def head(self) -> Head | None:
+        """The newest link of the chain."""
+        if not self.entries:
+            return None
+        newest = self.entries[-1]
+        return Head(newest.tenant_uid, newest.sequence, newest.hash)
+
+    @property
+    def is_done_with(self) -> bool:
+        """Whether nobody needs to look at the tenant any more."""
+        return self.tenant.state is State.FORGOTTEN and self.tenant.name is None
+
+    def is_leased(self, now: datetime) -> bool:
+        """Whether somebody holds the tenant."""
+        return self.lease is not None and self.lease.until > now
+
+    def is_held_by(self, lease: Lease, now: datetime) -> bool:
+        """Whether this very lease still runs, however often it was renewed."""
+        mine = self.lease is not None and (self.lease.owner, self.lease.epoch) == (lease.owner, lease.epoch)
+        return mine and self.is_leased(now)
+
+    def all_backups(self) -> list[Backup]:
+        """The backups, oldest first, each with its copies by region."""
+        copies = sorted(self.copies.values(), key=lambda copy: copy.region)
+        in_order = sorted(self.backups.values(), key=lambda backup: (backup.begun_at, backup.id))
+        return [
+            replace(backup, copies=tuple(copy for copy in copies if copy.backup_id == backup.id)) for backup in in_order
+        ]
+
+    def with_entry(
+        self, event: str, body: Mapping[str, Any], *, at: datetime, actor: str, plan_digest: str = ""
+    ) -> "Book":
+        """The book with one more entry, sealed into the chain as the database does it."""
+        head = self.head
+        entry = Entry(
+            tenant_uid=self.tenant.uid,
+            sequence=head.sequence + 1 if head else 1,
+            at=at,
+            actor=actor,
+            event=event,
+            plan_digest=plan_digest,
+            body=body_text(body),
+            previous=head.hash if head else FIRST_LINK,
+            hash="",
+        )
+        return replace(self, entries=(*self.entries, replace(entry, hash=entry.expected_hash())))
+
+
+class Shelf:
+    """The books by uid and the instances by name, and who may write them now.
+
+    Args:
+        clock: the registry's time.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+        self.lock = threading.RLock()  # held for as long as it takes to look or to replace, never longer
+        self.books: dict[str, Book] = {}
+        self.instances: dict[str, Instance] = {}
+        self._row_locks: dict[str, threading.Lock] = {}
+
+    def book(self, uid: str) -> Book:
+        """The tenant's book.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self.lock:
+            if uid not in self.books:
+                raise unknown_tenant(uid)
+            return self.books[uid]
+
+    @contextmanager
+    def writing(self, uid: str) -> Iterator[Book]:
+        """The tenant's book, which nobody else replaces until the block ends.
+
+        Raises:
+            NotFound: there is none.
+            Transient: somebody else has been writing it for too long.
+        """
+        self.book(uid)
+        row_lock = self.row_lock(uid)
+        if not row_lock.acquire(timeout=LOCK_WAIT_SECONDS):
+            raise busy(uid)
+        try:
+            yield self.book(uid)
+        finally:
+            row_lock.release()
+
+    def replace(self, book: Book) -> None:
+        """Puts a book in the place of the tenant's old one; called inside `writing`."""
+        with self.lock:
+            self.books[book.tenant.uid] = book
+
+    def row_lock(self, uid: str) -> threading.Lock:
+        """The lock of one tenant's book."""
+        with self.lock:
+            return self._row_locks.setdefault(uid, threading.Lock())
+
+    def bearer_of(self, name: str) -> Tenant | None:
+        """The tenant that has this name and has not given it back."""
+        with self.lock:
+            tenants = (book.tenant for book in self.books.values())
+            return next((one for one in tenants if one.name == name and one.state not in DEAD), None)
+
+    def counted_instances(self) -> list[Instance]:
+        """The instances by name, each with the databases placed on it."""
+        with self.lock:
+            placed = [book.tenant.hosting.instance for book in self.books.values() if book.tenant.state not in DEAD]
+            return [
+                replace(instance, databases=placed.count(name)) for name, instance in sorted(self.instances.items())
+            ]

@@ -1,0 +1,130 @@
+"""Writes under a lease on a book in memory: gathered on a copy, which takes the book's place at the end or never."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from tenantctl.adapters.memory.registry_books import Book, Shelf
+from tenantctl.adapters.registry_rules import (
+    ALARM_CLEARED,
+    ALARM_RAISED,
+    BLANKED_TIME_ZONE,
+    SLOT_TAKEN_IN,
+    check_change,
+    check_subject,
+    later_closing,
+    lease_lost,
+    move_body,
+    slot_taken,
+)
+from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.lifecycle import Event, transition
+from tenantctl.model.tenant import Tenant
+from tenantctl.ports.registry import Alarm, Lease
+
+
+class MemoryFencedWrites:
+    """The writes of one transaction.
+
+    Args:
+        shelf: where the book stands; its lock for this tenant is held.
+        book: the book as it is.
+        lease: what the transaction works under.
+        plan_digest: what its entries bear.
+        actor: whom its entries name.
+
+    Raises:
+        LeaseLost: the lease ended or was taken over.
+    """
+
+    def __init__(self, shelf: Shelf, book: Book, lease: Lease, plan_digest: str, actor: str) -> None:
+        self._shelf, self._lease, self._plan_digest, self._actor = shelf, lease, plan_digest, actor
+        self._now = shelf.clock()
+        if not book.is_held_by(lease, self._now):
+            raise lease_lost(lease)
+        self._book = book
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant with the changes of this transaction."""
+        return self._book.tenant
+
+    @property
+    def now(self) -> datetime:
+        """The registry's time when the transaction began."""
+        return self._now
+
+    def move(self, event: Event, **evidence: Any) -> None:
+        """Takes the tenant along the transition table."""
+        row = transition(self.tenant.state, event)
+        if event is Event.DATABASE_GONE:
+            self._change(state=row.target, destroyed_at=self._now)
+        else:
+            self._change(state=row.target)
+        self.journal(event.value, **move_body(row, evidence))
+
+    def record_closing(self, closed_at: datetime, destroy_after: datetime) -> None:
+        """Writes both dates; a date that stands is only ever moved later."""
+        self._change(**later_closing(self.tenant, closed_at, destroy_after))
+
+    def clear_closing(self) -> None:
+        """Forgets both dates."""
+        self._change(logins_closed_at=None, destroy_after=None)
+
+    def journal(self, event: str, **body: Any) -> None:
+        """Appends an entry."""
+        self._book = self._book.with_entry(
+            event, body, at=self._shelf.clock(), actor=self._actor, plan_digest=self._plan_digest
+        )
+
+    def put_backup(self, backup: Backup) -> None:
+        """Writes the backup unless its slot is another's, and its copies."""
+        check_subject(backup.tenant_uid, self._lease)
+        others = (one for one in self._book.backups.values() if one.id != backup.id and one.slot == backup.slot)
+        if backup.state in SLOT_TAKEN_IN and any(one.state in SLOT_TAKEN_IN for one in others):
+            raise slot_taken(backup)
+        self._book = replace(self._book, backups={**self._book.backups, backup.id: replace(backup, copies=())})
+        for copy in backup.copies:
+            self.put_copy(copy)
+
+    def put_copy(self, copy: Copy) -> None:
+        """Writes one copy."""
+        check_subject(copy.tenant_uid, self._lease)
+        if copy.backup_id not in self._book.backups:
+            raise ValueError(f"there is no backup {copy.backup_id} that this could be a copy of")
+        self._book = replace(self._book, copies={**self._book.copies, (copy.backup_id, copy.region): copy})
+
+    def put_residue(self, residue: Residue) -> None:
+        """Writes a line of the inventory that has not lapsed."""
+        check_subject(residue.tenant_uid, self._lease)
+        known = self._book.residues.get(residue.id)
+        if known is None or known.lapsed_at is None:
+            self._book = replace(self._book, residues={**self._book.residues, residue.id: residue})
+
+    def raise_alarm(self, code: str, reason: str) -> None:
+        """Renews an open alarm, or opens one."""
+        known = self._book.alarms.get(code)
+        alarm = replace(known, reason=reason) if known else Alarm(self.tenant.uid, code, reason, self._shelf.clock())
+        self._book = replace(self._book, alarms={**self._book.alarms, code: alarm})
+        if known is None:
+            self.journal(ALARM_RAISED, code=code)
+
+    def clear_alarm(self, code: str) -> None:
+        """Closes an alarm that is open."""
+        if code in self._book.alarms:
+            left = {name: alarm for name, alarm in self._book.alarms.items() if name != code}
+            self._book = replace(self._book, alarms=left)
+            self.journal(ALARM_CLEARED, code=code)
+
+    def blank_names(self) -> None:
+        """Blanks the name, the time zone and the placement's explanation."""
+        self._change(name=None, time_zone=BLANKED_TIME_ZONE)
+        self._book = replace(self._book, explanation={})
+
+    def finish(self) -> None:
+        """Puts the changed book in its place; to be called once, at the end."""
+        check_change(self._shelf.book(self.tenant.uid).tenant, self.tenant)
+        self._shelf.replace(self._book)
+
+    def _change(self, **changes: Any) -> None:
+        self._book = replace(self._book, tenant=replace(self.tenant, **changes))

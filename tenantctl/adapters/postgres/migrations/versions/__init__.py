@@ -1,0 +1,1 @@
+"""The revisions of the registry's schema, one module each, in the order of their names."""

@@ -1,0 +1,21 @@
+"""The registry as it begins: tenants and what is wanted of them, their bytes, the journal, and who may do what."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_SQL: Final = Path(__file__).resolve().parents[1] / "sql"
+_SCRIPTS: Final = ("0001_tables.sql", "0001_journal.sql", "0001_grants.sql")
+
+
+def upgrade() -> None:
+    # The driver is given no parameters, so that a colon or a percent sign in a script is only what it says.
+    connection = op.get_bind().execution_options(no_parameters=True)
+    for script in _SCRIPTS:
+        connection.exec_driver_sql((_SQL / script).read_text(encoding="utf-8"))

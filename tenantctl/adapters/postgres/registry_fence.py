@@ -1,0 +1,204 @@
+"""Writes under a lease: one transaction on one tenant, whose row is locked until it ends.
+
+Changes of the tenant's own row and entries of the journal are gathered and written by `finish`, in one statement each;
+the rest is written at once. Nobody sees anything of it before the transaction is committed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, exists, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tenantctl.adapters.postgres import schema
+from tenantctl.adapters.postgres.registry_rows import columns_of, tenant_of
+from tenantctl.adapters.registry_rules import (
+    ALARM_CLEARED,
+    ALARM_RAISED,
+    BLANKED_TIME_ZONE,
+    SLOT_TAKEN_IN,
+    body_text,
+    check_change,
+    check_subject,
+    later_closing,
+    lease_lost,
+    move_body,
+    slot_taken,
+)
+from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.lifecycle import Event, transition
+from tenantctl.model.tenant import Tenant
+from tenantctl.ports.registry import Lease
+
+_tenants = schema.tenants.c
+
+
+class PostgresFencedWrites:
+    """The writes of one transaction.
+
+    Args:
+        connection: in a transaction.
+        lease: what the transaction works under.
+        plan_digest: what its entries bear.
+
+    Raises:
+        LeaseLost: the lease ended or was taken over.
+    """
+
+    def __init__(self, connection: Connection, lease: Lease, plan_digest: str) -> None:
+        self._connection = connection
+        self._lease = lease
+        self._plan_digest = plan_digest
+        self._changes: dict[str, Any] = {}
+        self._entries: list[Mapping[str, str]] = []
+        held = select(schema.tenants, schema.now().label("now")).where(
+            *self._is_ours(), _tenants.lease_until > schema.now()
+        )
+        row = connection.execute(held.with_for_update(key_share=True)).first()
+        if row is None:
+            raise lease_lost(lease)
+        self._as_read = self._tenant = tenant_of(row)
+        self._now: datetime = row.now
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant with the changes of this transaction."""
+        return self._tenant
+
+    @property
+    def now(self) -> datetime:
+        """The registry's time when the row was locked."""
+        return self._now
+
+    def move(self, event: Event, **evidence: Any) -> None:
+        """Takes the tenant along the transition table."""
+        row = transition(self._tenant.state, event)
+        if event is Event.DATABASE_GONE:
+            self._change(state=row.target, destroyed_at=self._now)
+        else:
+            self._change(state=row.target)
+        self.journal(event.value, **move_body(row, evidence))
+
+    def record_closing(self, closed_at: datetime, destroy_after: datetime) -> None:
+        """Writes both dates; a date that stands is only ever moved later."""
+        self._change(**later_closing(self._tenant, closed_at, destroy_after))
+
+    def clear_closing(self) -> None:
+        """Forgets both dates."""
+        self._change(logins_closed_at=None, destroy_after=None)
+
+    def journal(self, event: str, **body: Any) -> None:
+        """Gathers an entry."""
+        entry = {"tenant_uid": self._lease.tenant_uid, "event": event, "plan_digest": self._plan_digest}
+        self._entries.append({**entry, "body": body_text(body)})
+
+    def put_backup(self, backup: Backup) -> None:
+        """Writes the backup unless its slot is another's, and its copies."""
+        check_subject(backup.tenant_uid, self._lease)
+        columns = schema.backups.c
+        values = columns_of(backup)
+        source = select(*(literal(value, columns[name].type) for name, value in values.items()))
+        if backup.state in SLOT_TAKEN_IN:
+            others = select(columns.id).where(
+                columns.tenant_uid == backup.tenant_uid,
+                columns.slot == backup.slot,
+                columns.state.in_(sorted(state.value for state in SLOT_TAKEN_IN)),
+                columns.id != backup.id,
+            )
+            source = source.where(~exists(others))
+        statement = upsert(schema.backups).from_select(list(values), source)
+        if self._connection.execute(_or_update(statement, schema.backups)).rowcount != 1:
+            raise slot_taken(backup)
+        self._put_copies(backup.copies)
+
+    def put_copy(self, copy: Copy) -> None:
+        """Writes one copy."""
+        self._put_copies([copy])
+
+    def put_residue(self, residue: Residue) -> None:
+        """Writes a line of the inventory that has not lapsed."""
+        check_subject(residue.tenant_uid, self._lease)
+        statement = upsert(schema.residues).values(columns_of(residue))
+        unless_lapsed = schema.residues.c.lapsed_at.is_(None)
+        self._connection.execute(_or_update(statement, schema.residues, unless_lapsed))
+
+    def raise_alarm(self, code: str, reason: str) -> None:
+        """Renews an open alarm, or opens one."""
+        columns = schema.alarms.c
+        this = (columns.tenant_uid == self._lease.tenant_uid, columns.code == code)
+        renewal = update(schema.alarms).where(*this, columns.cleared_at.is_(None)).values(reason=reason)
+        if self._connection.execute(renewal).rowcount:
+            return
+        opening = upsert(schema.alarms).values(tenant_uid=self._lease.tenant_uid, code=code, reason=reason)
+        again = {"reason": opening.excluded.reason, "since": schema.now(), "cleared_at": None}
+        self._connection.execute(
+            opening.on_conflict_do_update(index_elements=list(schema.alarms.primary_key), set_=again).inline()
+        )
+        self.journal(ALARM_RAISED, code=code)
+
+    def clear_alarm(self, code: str) -> None:
+        """Closes an alarm that is open."""
+        columns = schema.alarms.c
+        closing = update(schema.alarms).where(
+            columns.tenant_uid == self._lease.tenant_uid, columns.code == code, columns.cleared_at.is_(None)
+        )
+        if self._connection.execute(closing.values(cleared_at=schema.now())).rowcount:
+            self.journal(ALARM_CLEARED, code=code)
+
+    def blank_names(self) -> None:
+        """Blanks the name, the time zone, the placements' explanations, and what past alarms said."""
+        uid = self._lease.tenant_uid
+        self._change(name=None, time_zone=BLANKED_TIME_ZONE)
+        placements, alarms = schema.placements, schema.alarms
+        self._connection.execute(update(placements).where(placements.c.tenant_uid == uid).values(explanation={}))
+        past = (alarms.c.tenant_uid == uid, alarms.c.cleared_at.is_not(None))
+        self._connection.execute(update(alarms).where(*past).values(reason=""))
+
+    def finish(self) -> None:
+        """Writes what was gathered; to be called once, before the commit.
+
+        Raises:
+            LeaseLost: the row is no longer ours, which its lock should make impossible.
+        """
+        if self._changes:
+            check_change(self._as_read, self._tenant)
+            statement = update(schema.tenants).where(*self._is_ours()).values(self._changes)
+            if self._connection.execute(statement).rowcount != 1:
+                raise lease_lost(self._lease)
+        if self._entries:
+            self._connection.execute(insert(schema.journal).values(self._entries).inline())
+
+    def _is_ours(self) -> tuple[Any, ...]:
+        lease = self._lease
+        return (
+            _tenants.uid == lease.tenant_uid,
+            _tenants.lease_owner == lease.owner,
+            _tenants.lease_epoch == lease.epoch,
+        )
+
+    def _change(self, **changes: Any) -> None:
+        self._tenant = replace(self._tenant, **changes)
+        self._changes.update(changes)
+
+    def _put_copies(self, copies: Sequence[Copy]) -> None:
+        if not copies:
+            return
+        for copy in copies:
+            check_subject(copy.tenant_uid, self._lease)
+        statement = upsert(schema.copies).values([columns_of(copy) for copy in copies])
+        if self._connection.execute(_or_update(statement, schema.copies)).rowcount != len(copies):
+            raise ValueError(f"a copy of backup {copies[0].backup_id} is another tenant's")
+
+
+def _or_update(statement: Insert, table: Table, *conditions: Any) -> Insert:
+    """The same as an upsert by primary key, which touches no row of another tenant."""
+    keys = list(table.primary_key)
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if column not in keys}
+    ours = table.c.tenant_uid == statement.excluded.tenant_uid
+    where = ours
+    for condition in conditions:
+        where &= condition
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed, where=where).inline()

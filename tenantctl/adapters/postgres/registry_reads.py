@@ -1,0 +1,137 @@
+"""What the registry is asked: each question is one statement, two where backups come with their copies."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select, union
+
+from tenantctl.adapters.postgres import schema
+from tenantctl.adapters.postgres.registry_rows import (
+    backup_of,
+    copy_of,
+    entry_of,
+    instance_of,
+    intent_of,
+    residue_of,
+    tenant_of,
+)
+from tenantctl.adapters.registry_rules import DEAD, unknown_tenant
+from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.journal import Entry, Head
+from tenantctl.model.lifecycle import State
+from tenantctl.model.tenant import Instance, Intent, Tenant
+from tenantctl.ports.registry import Alarm, Lease
+
+_tenants = schema.tenants.c
+IS_DEAD = _tenants.state.in_(sorted(state.value for state in DEAD))
+
+
+def find(connection: Connection, name_or_uid: str) -> Tenant:
+    """The tenant that has not given back this name, else the one of this uid."""
+    bears_name = and_(_tenants.name == name_or_uid, ~IS_DEAD)
+    question = select(schema.tenants).where(or_(bears_name, _tenants.uid == name_or_uid))
+    row = connection.execute(question.order_by(bears_name.desc().nulls_last()).limit(1)).first()
+    if row is None:
+        former = select(_tenants.uid).where(_tenants.name == name_or_uid).order_by(_tenants.created_at)
+        raise unknown_tenant(name_or_uid, connection.scalars(former).all())
+    return tenant_of(row)
+
+
+def tenant(connection: Connection, uid: str) -> Tenant:
+    """The tenant of this uid."""
+    row = connection.execute(select(schema.tenants).where(_tenants.uid == uid)).first()
+    if row is None:
+        raise unknown_tenant(uid)
+    return tenant_of(row)
+
+
+def tenants(connection: Connection, states: Sequence[State]) -> Sequence[Tenant]:
+    """Tenants by name, then uid, those without a name last."""
+    question = select(schema.tenants).order_by(_tenants.name.collate("C").nulls_last(), _tenants.uid.collate("C"))
+    if states:
+        question = question.where(_tenants.state.in_([state.value for state in states]))
+    return [tenant_of(row) for row in connection.execute(question)]
+
+
+def lease_of(connection: Connection, uid: str) -> Lease | None:
+    """The lease that has not ended."""
+    question = select(_tenants.uid, _tenants.lease_owner, _tenants.lease_epoch, _tenants.lease_until).where(
+        _tenants.uid == uid, _tenants.lease_until > schema.now()
+    )
+    row = connection.execute(question).first()
+    return None if row is None else Lease(*row)
+
+
+def explanation(connection: Connection, uid: str) -> Mapping[str, Any]:
+    """The newest placement's explanation."""
+    placements = schema.placements.c
+    question = select(placements.explanation).where(placements.tenant_uid == uid)
+    return connection.scalars(question.order_by(placements.generation.desc()).limit(1)).first() or {}
+
+
+def intents(connection: Connection, uid: str) -> Sequence[Intent]:
+    """Intents in the order in which they came."""
+    question = select(schema.intents).where(schema.intents.c.tenant_uid == uid).order_by(schema.intents.c.id)
+    return [intent_of(row) for row in connection.execute(question)]
+
+
+def backups(connection: Connection, uid: str) -> Sequence[Backup]:
+    """Backups, oldest first, each with its copies by region."""
+    columns = schema.backups.c
+    rows = connection.execute(
+        select(schema.backups).where(columns.tenant_uid == uid).order_by(columns.begun_at, columns.id.collate("C"))
+    ).all()
+    if not rows:
+        return []
+    copies: defaultdict[str, list[Copy]] = defaultdict(list)
+    of_tenant = select(schema.copies).where(schema.copies.c.tenant_uid == uid)
+    for row in connection.execute(of_tenant.order_by(schema.copies.c.region.collate("C"))):
+        copies[row.backup_id].append(copy_of(row))
+    return [backup_of(row, tuple(copies[row.id])) for row in rows]
+
+
+def residues(connection: Connection, uid: str) -> Sequence[Residue]:
+    """The inventory, oldest first."""
+    columns = schema.residues.c
+    question = select(schema.residues).where(columns.tenant_uid == uid)
+    return [residue_of(row) for row in connection.execute(question.order_by(columns.made_at, columns.id.collate("C")))]
+
+
+def alarms(connection: Connection, uid: str | None) -> Sequence[Alarm]:
+    """Open alarms, oldest first."""
+    columns = schema.alarms.c
+    question = select(columns.tenant_uid, columns.code, columns.reason, columns.since)
+    question = question.where(columns.cleared_at.is_(None))
+    if uid is not None:
+        question = question.where(columns.tenant_uid == uid)
+    in_order = question.order_by(columns.since, columns.tenant_uid.collate("C"), columns.code.collate("C"))
+    return [Alarm(*row) for row in connection.execute(in_order)]
+
+
+def entries(connection: Connection, uid: str) -> Sequence[Entry]:
+    """The chain as it stands; whether it holds is the model's to say."""
+    question = select(schema.journal).where(schema.journal.c.tenant_uid == uid).order_by(schema.journal.c.sequence)
+    return [entry_of(row) for row in connection.execute(question)]
+
+
+def head(connection: Connection, uid: str) -> Head | None:
+    """The chain's newest link."""
+    row = connection.execute(select(schema.journal_heads).where(schema.journal_heads.c.tenant_uid == uid)).first()
+    return None if row is None else Head(*row)
+
+
+def chains(connection: Connection) -> Sequence[str]:
+    """Every uid with a head or an entry: a head that was cut off does not hide its chain."""
+    of_heads, of_entries = select(schema.journal_heads.c.tenant_uid), select(schema.journal.c.tenant_uid)
+    return sorted(connection.scalars(union(of_heads, of_entries)))
+
+
+def instances(connection: Connection, region: str | None = None) -> Sequence[Instance]:
+    """Instances by name, of all regions or of one, each with the databases placed on it."""
+    columns = schema.instances.c
+    placed = select(func.count()).where(_tenants.instance == columns.name, ~IS_DEAD).scalar_subquery()
+    question = select(schema.instances, placed.label("databases")).order_by(columns.name.collate("C"))
+    if region is not None:
+        question = question.where(columns.region == region)
+    return [instance_of(row, row.databases) for row in connection.execute(question)]

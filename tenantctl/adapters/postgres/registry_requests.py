@@ -1,0 +1,169 @@
+"""Requests: a new tenant, a new intent, a new instance. Each is one transaction, with its entry in the journal."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+
+from tenantctl.adapters.postgres import schema
+from tenantctl.adapters.postgres.registry_claims import IS_LEASED, UNKNOWN_DUTY
+from tenantctl.adapters.postgres.registry_engine import violated
+from tenantctl.adapters.postgres.registry_reads import instances
+from tenantctl.adapters.postgres.registry_rows import columns_of, instance_of, intent_of, tenant_of
+from tenantctl.adapters.registry_rules import (
+    REQUEST_EVENTS,
+    WANTED_BY,
+    body_text,
+    database_residue,
+    instance_differs,
+    name_taken,
+    no_room,
+    superseded,
+    uid_used,
+)
+from tenantctl.model.lifecycle import State
+from tenantctl.model.tenant import Instance, InstanceRole, Intent, IntentKind, Tenant
+from tenantctl.ports.registry import NewTenant
+
+_tenants = schema.tenants.c
+_FIRST_INTENT = 1
+_FIRST_GENERATION = 1
+
+
+def request_tenant(connection: Connection, new: NewTenant) -> Tenant:
+    """Places and writes a tenant; two requests for one region wait for each other, so neither overfills an instance."""
+    instance = _emptiest_instance(connection, new.region)
+    tenant = _insert_tenant(connection, new, instance)
+    connection.execute(
+        insert(schema.intents).values(
+            tenant_uid=new.uid,
+            id=tenant.intent_id,
+            kind=IntentKind.CREATE.value,
+            cause=new.cause,
+            instructing_party=new.instructing_party,
+            effective_at=tenant.intent_effective_at,
+        )
+    )
+    connection.execute(
+        insert(schema.placements).values(
+            tenant_uid=new.uid, generation=tenant.hosting.generation, explanation=dict(new.explanation)
+        )
+    )
+    residue = database_residue(tenant.hosting, tenant.created_at)
+    connection.execute(insert(schema.residues).values(columns_of(residue)))
+    body = {"intent": tenant.intent_id, "generation": tenant.hosting.generation, "instance": instance.name}
+    append(connection, new.uid, REQUEST_EVENTS[IntentKind.CREATE], body)
+    return tenant
+
+
+def record_intent(
+    connection: Connection,
+    tenant: Tenant,
+    kind: IntentKind,
+    *,
+    cause: str,
+    instructing_party: str,
+    effective_at: datetime | None,
+) -> Intent:
+    """Compares the newest intent and the state with what was read, and sets.
+
+    While the tenant is leased its due date stays at the lease's end, which the lease's own number of the intent makes
+    known to `renew` and `release`.
+    """
+    effective = schema.now() if effective_at is None else effective_at
+    brings_forward = ~IS_LEASED & (_tenants.due_at > effective)
+    compare_and_set = (
+        update(schema.tenants)
+        .where(
+            _tenants.uid == tenant.uid,
+            _tenants.intent_id == tenant.intent_id,
+            _tenants.state == tenant.state.value,
+        )
+        .values(
+            intent_id=_tenants.intent_id + 1,
+            intent_effective_at=effective,
+            wanted=WANTED_BY[kind].value,
+            due_at=case((brings_forward, effective), else_=_tenants.due_at),
+            due_duty=case((brings_forward, UNKNOWN_DUTY), else_=_tenants.due_duty),
+        )
+        .returning(_tenants.intent_id, _tenants.intent_effective_at)
+    )
+    row = connection.execute(compare_and_set).first()
+    if row is None:
+        raise superseded(tenant)
+    written = connection.execute(
+        insert(schema.intents)
+        .values(
+            tenant_uid=tenant.uid,
+            id=row.intent_id,
+            kind=kind.value,
+            cause=cause,
+            instructing_party=instructing_party,
+            effective_at=row.intent_effective_at,
+        )
+        .returning(schema.intents)
+    ).one()
+    intent = intent_of(written)
+    body = {"intent": intent.id, "effective_at": intent.effective_at.isoformat()}
+    append(connection, tenant.uid, REQUEST_EVENTS[kind], body)
+    return intent
+
+
+def add_instance(connection: Connection, instance: Instance) -> None:
+    """Writes an instance; one that is known may get another limit, and nothing else."""
+    values = {"name": instance.name, "region": instance.region, "role": instance.role.value}
+    statement = upsert(schema.instances).values(**values, databases_max=instance.databases_max)
+    known = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["name"], set_={"databases_max": statement.excluded.databases_max}
+        ).returning(schema.instances)
+    ).one()
+    if (known.region, known.role) != (instance.region, instance.role.value):
+        raise instance_differs(instance_of(known))
+
+
+def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]) -> None:
+    """Adds one entry of a request to a tenant's chain; the database writes the rest of it."""
+    values = {"tenant_uid": uid, "event": event, "plan_digest": "", "body": body_text(body)}
+    connection.execute(insert(schema.journal).values(values).inline())
+
+
+def _emptiest_instance(connection: Connection, region: str) -> Instance:
+    columns = schema.instances.c
+    lock = select(columns.name).where(columns.region == region, columns.role == InstanceRole.TENANTS.value)
+    connection.execute(lock.order_by(columns.name).with_for_update(key_share=True)).all()
+    # Counted by a statement of its own, so that it sees what those before us in the queue have committed.
+    hosting = [one for one in instances(connection, region) if one.role is InstanceRole.TENANTS]
+    with_room = [one for one in hosting if one.databases < one.databases_max]
+    if not with_room:
+        raise no_room(region, hosting)
+    return min(with_room, key=lambda one: (one.databases, one.name))
+
+
+def _insert_tenant(connection: Connection, new: NewTenant, instance: Instance) -> Tenant:
+    statement = insert(schema.tenants).values(
+        uid=new.uid,
+        name=new.name,
+        state=State.REQUESTED.value,
+        wanted=WANTED_BY[IntentKind.CREATE].value,
+        intent_id=_FIRST_INTENT,
+        intent_effective_at=schema.now(),
+        time_zone=new.time_zone,
+        region=new.region,
+        instance=instance.name,
+        generation=_FIRST_GENERATION,
+        connection_limit=new.connection_limit,
+        extensions=list(new.extensions),
+        due_at=schema.now(),
+    )
+    try:
+        return tenant_of(connection.execute(statement.returning(schema.tenants)).one())
+    except IntegrityError as error:
+        if violated(error) == "tenants_living_name":
+            raise name_taken(new.name) from error
+        if violated(error) == "tenants_pkey":
+            raise uid_used(new.uid) from error
+        raise

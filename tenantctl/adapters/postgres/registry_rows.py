@@ -1,0 +1,90 @@
+"""Rows of the registry's tables as the model's types, and back."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Row
+
+from tenantctl.model.backup import (
+    Backup,
+    BackupState,
+    Copy,
+    CopyState,
+    Residue,
+    ResidueKind,
+    RetentionClass,
+    VerificationLevel,
+)
+from tenantctl.model.journal import Entry
+from tenantctl.model.lifecycle import State
+from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Intent, IntentKind, Tenant, Wanted
+
+
+def tenant_of(row: Row[Any]) -> Tenant:
+    """A row of `tenants`.
+
+    Raises:
+        ValueError: its state is none that this program knows.
+    """
+    return Tenant(
+        uid=row.uid,
+        name=row.name,
+        state=State(row.state),
+        wanted=Wanted(row.wanted),
+        intent_id=row.intent_id,
+        intent_effective_at=row.intent_effective_at,
+        time_zone=row.time_zone,
+        hosting=Hosting(row.uid, row.instance, row.region, row.generation),
+        connection_limit=row.connection_limit,
+        extensions=tuple(row.extensions),
+        created_at=row.created_at,
+        due_at=row.due_at,
+        logins_closed_at=row.logins_closed_at,
+        destroy_after=row.destroy_after,
+        destroyed_at=row.destroyed_at,
+    )
+
+
+def intent_of(row: Row[Any]) -> Intent:
+    """A row of `intents`."""
+    return Intent(**{**row._mapping, "kind": IntentKind(row.kind)})
+
+
+def instance_of(row: Row[Any], databases: int = 0) -> Instance:
+    """A row of `instances`, with the number of databases placed on it."""
+    return Instance(row.name, row.region, InstanceRole(row.role), row.databases_max, databases)
+
+
+def copy_of(row: Row[Any]) -> Copy:
+    """A row of `copies`."""
+    return Copy(**{**row._mapping, "state": CopyState(row.state)})
+
+
+def backup_of(row: Row[Any], copies: tuple[Copy, ...]) -> Backup:
+    """A row of `backups`, with its copies."""
+    level = row.verified_level
+    typed = {
+        "retention_class": RetentionClass(row.retention_class),
+        "state": BackupState(row.state),
+        "verified_level": None if level is None else VerificationLevel(level),
+        "forced_row_security": tuple(row.forced_row_security),
+        "copies": copies,
+    }
+    return Backup(**{**row._mapping, **typed})
+
+
+def residue_of(row: Row[Any]) -> Residue:
+    """A row of `residues`."""
+    return Residue(**{**row._mapping, "kind": ResidueKind(row.kind)})
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """A row of `journal`."""
+    return Entry(**row._mapping)
+
+
+def columns_of(record: Backup | Copy | Residue) -> Mapping[str, Any]:
+    """The fields of a record as values for the columns of the same names; a backup's copies are rows of their own."""
+    values = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "copies"}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,176 @@
+"""The registry's tables as statements are written against them.
+
+The migrations make the tables, with their constraints, triggers and privileges; a test holds these definitions against
+what the migrations made.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, FetchedValue, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql import func
+from sqlalchemy.sql.functions import Function
+
+SCHEMA: Final = "registry"
+metadata: Final = MetaData(schema=SCHEMA)
+
+
+def now() -> Function[datetime]:
+    """The registry's time, at the beginning of the statement."""
+    moment: Function[datetime] = func.registry.tenantctl_now(type_=DateTime(timezone=True))
+    return moment
+
+
+def _text(name: str, *, key: bool = False, null: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=key, nullable=null)
+
+
+def _moment(name: str, *, null: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=null)
+
+
+instances: Final = Table(
+    "instances",
+    metadata,
+    _text("name", key=True),
+    _text("region"),
+    _text("role"),
+    Column("databases_max", Integer, nullable=False),
+    _moment("added_at"),
+    _text("added_by"),
+)
+
+transitions: Final = Table("transitions", metadata, _text("source", key=True), _text("target", key=True))
+
+tenants: Final = Table(
+    "tenants",
+    metadata,
+    _text("uid", key=True),
+    _text("name", null=True),
+    _text("state"),
+    _text("wanted"),
+    Column("intent_id", BigInteger, nullable=False),
+    _moment("intent_effective_at"),
+    _text("time_zone"),
+    _text("region"),
+    _text("instance"),
+    Column("generation", Integer, nullable=False),
+    Column("connection_limit", Integer, nullable=False),
+    Column("extensions", ARRAY(Text), nullable=False),
+    _moment("created_at"),
+    _moment("logins_closed_at", null=True),
+    _moment("destroy_after", null=True),
+    _moment("destroyed_at", null=True),
+    _moment("due_at"),
+    _text("due_duty"),
+    _moment("wake_at", null=True),
+    _text("lease_owner", null=True),
+    _moment("lease_until", null=True),
+    Column("lease_intent_id", BigInteger),
+    Column("lease_epoch", BigInteger, nullable=False),
+)
+
+intents: Final = Table(
+    "intents",
+    metadata,
+    _text("tenant_uid", key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    _text("kind"),
+    _text("cause"),
+    _text("instructing_party"),
+    _moment("effective_at"),
+    _moment("requested_at"),
+    _text("actor"),
+)
+
+placements: Final = Table(
+    "placements",
+    metadata,
+    _text("tenant_uid", key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("explanation", JSONB, nullable=False),
+)
+
+backups: Final = Table(
+    "backups",
+    metadata,
+    _text("id", key=True),
+    _text("tenant_uid"),
+    _text("slot"),
+    _text("retention_class"),
+    _text("state"),
+    _moment("begun_at"),
+    _moment("completed_at", null=True),
+    _moment("verified_at", null=True),
+    _text("verified_level", null=True),
+    Column("tables", Integer),
+    Column("rows", BigInteger),
+    Column("size", BigInteger),
+    _text("sha256", null=True),
+    Column("forced_row_security", ARRAY(Text), nullable=False),
+)
+
+copies: Final = Table(
+    "copies",
+    metadata,
+    _text("backup_id", key=True),
+    _text("region", key=True),
+    _text("tenant_uid"),
+    _text("bucket"),
+    _text("object_name"),
+    _text("state"),
+    _moment("intended_at"),
+    _moment("lapses_at"),
+    _moment("unreadable_after"),
+    Column("size", BigInteger),
+    _text("crc32c", null=True),
+    _moment("written_at", null=True),
+    _moment("seen_at", null=True),
+)
+
+residues: Final = Table(
+    "residues",
+    metadata,
+    _text("tenant_uid", key=True),
+    _text("id", key=True),
+    _text("kind"),
+    _text("place"),
+    _moment("made_at"),
+    _moment("unreadable_after", null=True),
+    _moment("lapsed_at", null=True),
+    _text("proof", null=True),
+)
+
+alarms: Final = Table(
+    "alarms",
+    metadata,
+    _text("tenant_uid", key=True),
+    _text("code", key=True),
+    _text("reason"),
+    _moment("since"),
+    _moment("cleared_at", null=True),
+)
+
+journal_heads: Final = Table(
+    "journal_heads",
+    metadata,
+    _text("tenant_uid", key=True),
+    Column("sequence", BigInteger, nullable=False),
+    _text("hash"),
+)
+
+journal: Final = Table(
+    "journal",
+    metadata,
+    _text("tenant_uid", key=True),
+    # The trigger fills it in, as all that follows but event, plan_digest and body.
+    Column("sequence", BigInteger, FetchedValue(), primary_key=True, autoincrement=False),
+    _moment("at"),
+    _text("actor"),
+    _text("event"),
+    _text("plan_digest"),
+    _text("body"),
+    _text("previous"),
+    _text("hash"),
+)

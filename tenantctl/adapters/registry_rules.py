@@ -1,0 +1,146 @@
+"""What every registry answers and journals alike, whatever it is kept in.
+
+The sentences of its refusals, the events of its own entries, and the JSON text of an entry's body stand here once, so
+that the registry on PostgreSQL and the one in memory cannot drift apart.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from tenantctl.model.backup import Backup, BackupState, Residue, ResidueKind
+from tenantctl.model.errors import LeaseLost, NotFound, Refused, Transient
+from tenantctl.model.lifecycle import State, Transition
+from tenantctl.model.tenant import Hosting, Instance, IntentKind, Tenant, Wanted
+from tenantctl.ports.registry import Lease
+
+DEAD: Final = frozenset({State.DESTROYED, State.FORGOTTEN})  # these have given their names back
+SLOT_TAKEN_IN: Final = frozenset({BackupState.BEGUN, BackupState.COMPLETE})
+BLANKED_TIME_ZONE: Final = "UTC"  # says nothing of where a customer was based
+
+ALARM_RAISED: Final = "alarm-raised"
+ALARM_CLEARED: Final = "alarm-cleared"
+REQUEST_EVENTS: Final[Mapping[IntentKind, str]] = {
+    IntentKind.CREATE: "requested",
+    IntentKind.CANCEL: "cancel-requested",
+    IntentKind.REINSTATE: "reinstate-requested",
+}
+WANTED_BY: Final[Mapping[IntentKind, Wanted]] = {
+    IntentKind.CREATE: Wanted.LIVING,
+    IntentKind.CANCEL: Wanted.LEAVING,
+    IntentKind.REINSTATE: Wanted.LIVING,
+}
+assert set(REQUEST_EVENTS) == set(WANTED_BY) == set(IntentKind), "each kind of request has its event and its meaning"
+
+
+def body_text(body: Mapping[str, Any]) -> str:
+    """An entry's body as the exact text that is hashed.
+
+    Raises:
+        TypeError: a value is not JSON; ValueError: a number is not finite.
+    """
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def move_body(row: Transition, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """What is journalled of a transition; evidence cannot overwrite what the table says."""
+    return {**evidence, "from": row.source.value, "to": row.target.value, "comment": row.comment}
+
+
+def later_closing(tenant: Tenant, closed_at: datetime, destroy_after: datetime) -> dict[str, datetime]:
+    """The two dates of a closing, neither of them earlier than the one that stands."""
+    return {
+        "logins_closed_at": max(closed_at, tenant.logins_closed_at or closed_at),
+        "destroy_after": max(destroy_after, tenant.destroy_after or destroy_after),
+    }
+
+
+def database_residue(hosting: Hosting, made_at: datetime) -> Residue:
+    """The inventory's line for the database itself, which lasts until a destruction that is not planned yet."""
+    return Residue(
+        id=f"database/{hosting.uid}/{hosting.generation}",
+        tenant_uid=hosting.uid,
+        kind=ResidueKind.DATABASE,
+        place=f"{hosting.instance}/{hosting.database}",
+        made_at=made_at,
+        unreadable_after=None,
+    )
+
+
+def check_change(before: Tenant, after: Tenant) -> None:
+    """Stops a transaction that would leave a tenant as no tenant may be: that is a bug, not an answer."""
+    if before.destroy_after and after.destroy_after is None and after.state is not State.ACTIVE:
+        raise ValueError(f"tenant {after.uid} is {after.state}: destroy_after is cleared only if it is active again")
+    if after.name is None and after.state not in {State.REQUESTED, *DEAD}:
+        raise ValueError(f"tenant {after.uid} is {after.state}: only the dead, and the never created, lose their names")
+
+
+def check_subject(subject_uid: str, lease: Lease) -> None:
+    """Stops a worker that would write one tenant's rows under another's lease: that is a bug, not an answer."""
+    if subject_uid != lease.tenant_uid:
+        raise ValueError(f"a row of tenant {subject_uid} cannot be written under the lease of {lease.tenant_uid}")
+
+
+def check_duration(duration: timedelta) -> None:
+    """Stops a lease that would be over before it began."""
+    if duration <= timedelta(0):
+        raise ValueError(f"a lease lasts longer than {duration}")
+
+
+def lease_lost(lease: Lease) -> LeaseLost:
+    """The worker's lease is no longer its own."""
+    return LeaseLost(
+        f"The lease on tenant {lease.tenant_uid} is lost: it ended, somebody else has it, or something newer is wanted."
+    )
+
+
+def superseded(tenant: Tenant) -> Transient:
+    """A request was made of a tenant that is no longer as it was read."""
+    return Transient(
+        f"Tenant {tenant.label} has changed since it was read: another request or a worker was faster.",
+        hint="Nothing was written. Look at it again, then repeat the request if it still holds.",
+    )
+
+
+def busy(uid: str) -> Transient:
+    """A tenant's row is locked for longer than anyone should wait."""
+    return Transient(f"Tenant {uid} is being written by somebody else.", hint="Try again in a few seconds.")
+
+
+def name_taken(name: str) -> Refused:
+    """A living tenant bears this name."""
+    return Refused(f"The name {name!r} is taken by a living tenant.", hint="Choose another name.")
+
+
+def uid_used(uid: str) -> Refused:
+    """A uid is never used again."""
+    return Refused(f"The uid {uid} has been used before.", hint="Repeat the request: a new uid is drawn.")
+
+
+def no_room(region: str, instances: Sequence[Instance]) -> Refused:
+    """No instance of the region takes another database."""
+    if not instances:
+        return Refused(f"There is no instance for tenants in {region}.", hint="Add one: tenantctl instance add")
+    counts = ", ".join(f"{one.name} {one.databases} of {one.databases_max}" for one in instances)
+    return Refused(f"Every instance in {region} is full: {counts}.", hint="Add one: tenantctl instance add")
+
+
+def slot_taken(backup: Backup) -> Refused:
+    """Another backup has this slot."""
+    return Refused(f"Tenant {backup.tenant_uid} has another backup for slot {backup.slot}, begun or complete.")
+
+
+def instance_differs(known: Instance) -> Refused:
+    """The instance was added with another region or role."""
+    return Refused(f"Instance {known.name} is known already, as one for {known.role} in {known.region}.")
+
+
+def unknown_tenant(name_or_uid: str, former_uids: Sequence[str] = ()) -> NotFound:
+    """Nobody living has this name, and nobody at all this uid."""
+    if former_uids:
+        return NotFound(
+            f"No living tenant is called {name_or_uid!r}.",
+            hint=f"Of the dead, these bore that name; name them by uid: {', '.join(former_uids)}",
+        )
+    return NotFound(f"There is no tenant {name_or_uid!r}.", hint="See: tenantctl tenant list")
