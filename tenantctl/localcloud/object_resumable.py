@@ -101,6 +101,7 @@ async def begin_upload(request: web.Request) -> web.Response:
         rows.save_upload(identifier, document, now)
 
     await store.run(begin)
+    store.bytes.open_to_extend(document["file"], 0).close()
     parameters = urlencode({"uploadType": "resumable", "name": name, "upload_id": identifier})
     location = f"{origin(request)}/upload/storage/v1/b/{bucket}/o?{parameters}"
     return web.Response(headers={"Location": location, "X-GUploader-UploadID": identifier})
