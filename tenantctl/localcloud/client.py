@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from tenantctl.localcloud.clock import LocalClock
 from tenantctl.localcloud.state import BadStateFolder, CloudFile, StateFolder, find_state_folder, remove_sockets_folder
 from tenantctl.pgbin import ProgramsMissing, server_account
 
@@ -197,6 +197,29 @@ def start(
     return cloud
 
 
+def status_of_stopped(directory: str | Path | None = None) -> dict[str, Any]:
+    """Return what is known of a local cloud that does not run, in the form of `LocalCloud.status`.
+
+    Raises:
+        LocalCloudFailed: The folder holds something else, or may not be read.
+    """
+    folder = find_state_folder(None if directory is None else str(directory))
+    try:
+        file = folder.read()
+        moment = None if file is None else LocalClock(folder.clock).now().isoformat(timespec="seconds")
+    except (BadStateFolder, ValueError, OSError) as error:
+        raise LocalCloudFailed(str(error)) from error
+    return {
+        "running": False,
+        "local": True,
+        "clock": None if moment is None else moment.replace("+00:00", "Z"),
+        "project": None if file is None else file.project,
+        "endpoints": {},
+        "directory": str(folder.path),
+        "instances": [],
+    }
+
+
 def stop(directory: str | Path | None = None, *, purge: bool = False) -> bool:
     """Stop a local cloud, and what a killed supervisor left running; say whether anything was there to stop.
 
@@ -219,7 +242,7 @@ def stop(directory: str | Path | None = None, *, purge: bool = False) -> bool:
                 _spawn(folder, file.project, ["--sweep"])
         if purge and file is not None:
             remove_sockets_folder(file.sockets)
-            shutil.rmtree(folder.path)
+            folder.remove()
     except (BadStateFolder, OSError) as error:
         raise LocalCloudFailed(str(error)) from error
     return cloud is not None or left_over

@@ -63,6 +63,7 @@ class Cloud:
         self._listeners = {name: listen_for_http(file.ports.get(name)) for name in ("storage", "sqladmin", "control")}
         self.file = dataclasses.replace(
             file,
+            pid=None,
             address=address,
             sockets=str(sockets),
             ports={name: listener.getsockname()[1] for name, listener in self._listeners.items()},
@@ -93,6 +94,7 @@ class Cloud:
         Args:
             control: The application of the control interface.
         """
+        self._forget_half_answered()
         await self.fleet.start_all()
         if count := self.operations.resume():
             _LOG.info("%d operations were cut off and are taken up again", count)
@@ -142,6 +144,12 @@ class Cloud:
             "instances": [self._instance_status(one) for one in sorted(self.fleet, key=lambda instance: instance.name)],
             "faults": [fault.to_json() for fault in self.faults.list()],
         }
+
+    def _forget_half_answered(self) -> None:
+        """Undo what was recorded for an operation whose own record a sudden death prevented: nobody was answered."""
+        for instance in self.fleet:
+            if not self.operations.cut_off(instance.name):
+                self.fleet.undo_pending(instance)
 
     def _instance_status(self, instance: Instance) -> dict[str, Any]:
         state = instance.resource["state"]

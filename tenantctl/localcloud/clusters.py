@@ -8,6 +8,7 @@ recovers one that crashed, and tells a stale pid file from a living server by wh
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -87,8 +88,7 @@ class Cluster:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.setup.account.take_over(self._folder)
-        unfinished = self._folder / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished = self._folder / f"unfinished-{secrets.token_hex(4)}"  # an orphaned copy may still be under way
         copying = await asyncio.create_subprocess_exec(
             *copy_command(self.setup.template, unfinished),
             stderr=asyncio.subprocess.PIPE,
@@ -100,6 +100,8 @@ class Cluster:
             raise ClusterFailed(f"Copying the template for {self.name} failed: {said.decode(errors='replace')[-300:]}")
         unfinished.chmod(0o700)
         unfinished.rename(self._data)
+        for broken_off in self._folder.glob("unfinished-*"):
+            shutil.rmtree(broken_off, ignore_errors=True)
 
     async def start(self, clock_offset: timedelta, flags: Mapping[str, str] | None = None) -> None:
         """Start the server, or adopt the one that runs; on return it accepts connections and shows the clock.

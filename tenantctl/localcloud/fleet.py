@@ -150,6 +150,15 @@ class Fleet:
         self.records.delete("instance", instance.name)
         self._instances.pop(instance.name, None)
 
+    def undo_pending(self, instance: Instance) -> None:
+        """Take back a creation or deletion that was recorded and never begun."""
+        if instance.resource["state"] == "PENDING_CREATE":
+            self.records.delete("instance", instance.name)
+            self._instances.pop(instance.name, None)
+        elif instance.resource["state"] == "PENDING_DELETE":
+            instance.resource["state"] = "RUNNABLE"
+            self.save(instance)
+
     def retired_until(self, name: str) -> datetime | None:
         """Return until when the name of a deleted instance cannot be used again; None if it can."""
         document = self.records.get("retired", name)

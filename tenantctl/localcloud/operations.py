@@ -108,10 +108,14 @@ class Operations:
 
     def resume(self) -> int:
         """Take up every operation that a stop or a crash cut off, and return how many there were."""
-        cut_off = [doc for doc in self._records.all("operation") if doc["operation"]["status"] != "DONE"]
-        for document in cut_off:
+        documents = self._unfinished()
+        for document in documents:
             self._begin(document, repeated=True)
-        return len(cut_off)
+        return len(documents)
+
+    def cut_off(self, instance: str) -> bool:
+        """Say whether `resume` will take up an operation of this instance."""
+        return any(document["operation"]["targetId"] == instance for document in self._unfinished())
 
     async def settle(self, seconds: float) -> None:
         """Wait for the operations that run, but no longer than this; the rest is taken up at the next start."""
@@ -120,6 +124,9 @@ class Operations:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    def _unfinished(self) -> list[dict[str, Any]]:
+        return [document for document in self._records.all("operation") if document["operation"]["status"] != "DONE"]
 
     def _begin(self, document: dict[str, Any], *, repeated: bool) -> None:
         instance = document["operation"]["targetId"]

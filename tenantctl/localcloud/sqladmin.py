@@ -33,7 +33,6 @@ from tenantctl.localcloud.sqladmin_calls import (
 from tenantctl.localcloud.sqladmin_databases import database_methods
 from tenantctl.localcloud.sqladmin_instances import instance_methods, ip_addresses
 
-_PAGE: Final = 100
 _LARGEST_REQUEST: Final = 1 << 20
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 _LOG: Final = logging.getLogger("tenantctl.localcloud.sqladmin")
@@ -104,7 +103,8 @@ class _Api:
         if parameters.get("project", self._cloud.fleet.project) != self._cloud.fleet.project:
             raise ApiRefusal(404, "notFound", f"The project does not exist: {parameters['project']}.")
         version = "/sql/v1beta4" if request.path.startswith("/sql/") else "/v1"
-        known = {**request.query, **parameters}
+        asked = {name: ",".join(request.query.getall(name)) for name in request.query}
+        known = {**asked, **parameters}
         return method, Call(self._cloud, known, body, user, f"{request.url.origin()}{version}")
 
 
@@ -114,7 +114,7 @@ async def _connect_settings(call: Call) -> Answer:
         "kind": "sql#connectSettings",
         "backendType": "SECOND_GEN",
         "databaseVersion": instance.resource["databaseVersion"],
-        "ipAddresses": ip_addresses(call.cloud),
+        "ipAddresses": ip_addresses(call.cloud, instance),
         "region": instance.region,
         "serverCaCert": _certificate(call.cloud.authority.certificate_pem, instance.name),
         "serverCaMode": "GOOGLE_MANAGED_INTERNAL_CA",
@@ -148,16 +148,7 @@ async def _get_operation(call: Call) -> Answer:
 
 
 async def _list_operations(call: Call) -> Answer:
-    operations = call.cloud.operations.newest_first(call.parameters.get("instance"))
-    try:
-        begin = int(call.parameters.get("pageToken", "0"))
-        size = min(int(call.parameters.get("maxResults", _PAGE)), _PAGE)
-    except ValueError:
-        refuse_request("Invalid page token or number of results.")
-    answer: dict[str, Any] = {"kind": "sql#operationsList", "items": operations[begin : begin + size]}
-    if begin + size < len(operations):
-        answer["nextPageToken"] = str(begin + size)
-    return answer
+    return call.page("sql#operationsList", call.cloud.operations.newest_first(call.parameters.get("instance")))
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What every method of the Admin API emulator is given, and how it refuses."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -9,6 +9,7 @@ from tenantctl.localcloud.fleet import Fleet, Instance
 from tenantctl.localcloud.operations import Operations
 
 _TOKEN_PREFIX: Final = "local:"  # noqa: S105 - the form of the tokens, none of them
+_PAGE: Final = 500
 _SERVICE_ACCOUNT_SUFFIX: Final = ".gserviceaccount.com"
 
 
@@ -97,6 +98,28 @@ class Call:
                 "Try your request after the current operation is complete.",
             )
         return instance
+
+    def page(self, kind: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the page of a list that was asked for.
+
+        Raises:
+            ApiRefusal: 400, the page token or the number of results is none, or a filter was asked for.
+        """
+        if "filter" in self.parameters:
+            refuse_request("The local cloud does not filter lists.")
+        try:
+            begin = int(self.parameters.get("pageToken", "0"))
+            size = min(int(self.parameters.get("maxResults", _PAGE)), _PAGE)
+        except ValueError:
+            begin = size = 0
+        if begin < 0 or size < 1:
+            refuse_request("Invalid page token or number of results.")
+        answer: dict[str, Any] = {"kind": kind}
+        if items:
+            answer["items"] = list(items[begin : begin + size])
+        if begin + size < len(items):
+            answer["nextPageToken"] = str(begin + size)
+        return answer
 
     def submit(self, operation_type: str, instance: Instance, work: str, **arguments: Any) -> dict[str, Any]:
         """Begin an operation on an instance, and return it.

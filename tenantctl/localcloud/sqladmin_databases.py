@@ -88,7 +88,7 @@ async def _get_database(call: Call) -> Answer:
 async def _list_databases(call: Call) -> Answer:
     instance = call.running_instance()
     rows = await _rows(instance, _DATABASES, None)
-    return {"kind": "sql#databasesList", "items": [_database(call, instance, row) for row in rows]}
+    return call.page("sql#databasesList", [_database(call, instance, row) for row in rows])
 
 
 async def _insert_database(call: Call) -> Answer:
@@ -130,7 +130,7 @@ async def _get_user(call: Call) -> Answer:
 async def _list_users(call: Call) -> Answer:
     instance = call.running_instance()
     rows = await _rows(instance, _USERS, None)
-    return {"kind": "sql#usersList", "items": [_user(call, instance, row) for row in rows]}
+    return call.page("sql#usersList", [_user(call, instance, row) for row in rows])
 
 
 async def _insert_user(call: Call) -> Answer:

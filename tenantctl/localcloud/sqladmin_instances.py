@@ -15,6 +15,8 @@ from tenantctl.localcloud.template import ClusterFailed
 _NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _LONGEST_NAME: Final = 97  # together with the project, which is counted with it
 _UNCHANGEABLE: Final = ("name", "project", "region", "databaseVersion", "instanceType", "backendType")
+# Replicas and servers elsewhere: quietly making a plain instance of them would be a lie.
+_BEYOND_US: Final = {"masterInstanceName", "replicaConfiguration", "onPremisesConfiguration", "replicationCluster"}
 # Settings that are the local cloud's own: with them changed, nothing would find the server any more.
 _OUR_FLAGS: Final = re.compile(
     r"listen_addresses|port|unix_socket_.*|data_directory|config_file|hba_file|ident_file|external_pid_file|ssl.*|"
@@ -51,9 +53,12 @@ def instance_methods(cloud: CloudSql) -> dict[str, ApiMethod]:
     }
 
 
-def ip_addresses(cloud: CloudSql) -> list[dict[str, str]]:
-    """Return where instances are reached: all at the data plane's address, told apart by their certificates."""
-    return [{"type": "PRIMARY", "ipAddress": cloud.fleet.address}]
+def ip_addresses(cloud: CloudSql, instance: Instance) -> list[dict[str, str]]:
+    """Return where an instance is reached: all at the data plane's address, told apart by their certificates."""
+    configuration = instance.resource["settings"].get("ipConfiguration", {})
+    kinds = ["PRIMARY"] if configuration.get("ipv4Enabled", True) else []
+    kinds += ["PRIVATE"] if configuration.get("privateNetwork") else []
+    return [{"type": kind, "ipAddress": cloud.fleet.address} for kind in kinds]
 
 
 async def _get(call: Call) -> Answer:
@@ -62,8 +67,7 @@ async def _get(call: Call) -> Answer:
 
 async def _list(call: Call) -> Answer:
     instances = sorted(call.cloud.fleet, key=lambda instance: instance.name)
-    items = [_shown(call, instance) for instance in instances]
-    return {"kind": "sql#instancesList", "items": items} if items else {"kind": "sql#instancesList"}
+    return call.page("sql#instancesList", [_shown(call, instance) for instance in instances])
 
 
 async def _insert(call: Call) -> Answer:
@@ -74,6 +78,8 @@ async def _insert(call: Call) -> Answer:
         refuse_request("Missing parameter: region.")
     if not call.body.get("settings", {}).get("tier"):
         refuse_request("Missing parameter: settings.tier.")
+    if beyond := sorted(set(call.body) & _BEYOND_US):
+        refuse_request(f"The local cloud has no {', '.join(beyond)}.")
     version = call.body.get("databaseVersion", cloud.database_version)
     if version != cloud.database_version:
         refuse_request(f"The local cloud runs {cloud.database_version} only, not {version}.")
@@ -211,7 +217,7 @@ def _of(cloud: CloudSql, arguments: Arguments) -> Instance:
 def _shown(call: Call, instance: Instance) -> Answer:
     return {
         **copy.deepcopy(instance.resource),
-        "ipAddresses": ip_addresses(call.cloud),
+        "ipAddresses": ip_addresses(call.cloud, instance),
         "serverCaCert": {"kind": "sql#sslCert", "cert": call.cloud.authority.certificate_pem},
         "selfLink": f"{call.root_url}/projects/{call.cloud.fleet.project}/instances/{instance.name}",
         "etag": instance.resource["settings"]["settingsVersion"],

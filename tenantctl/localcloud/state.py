@@ -11,9 +11,11 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,18 @@ FOLDER_VARIABLE: Final = "TENANTCTL_LOCAL_DIR"
 _ROOT_FOLDER: Final = Path("/var/lib/tenantctl/local")
 _SOCKETS_PARENT: Final = Path("/tmp")  # noqa: S108 - short on every system; the folder made in it is closed to others
 _SOCKETS_PREFIX: Final = "tenantctl-"
+_CONTENTS: Final = (
+    "instances",
+    "storage",
+    "certificates",
+    "cloud-sql.sqlite*",
+    "clock.json*",
+    "supervisor.log*",
+    "*.lock",
+    "cloud.json*",  # last: what was interrupted can be begun again
+)
+_LOCK_ATTEMPTS: Final = 100
+_LOCK_PAUSE_SECONDS: Final = 0.02
 
 
 class BadStateFolder(RuntimeError):
@@ -80,6 +94,8 @@ class StateFolder:
         """
         try:
             self.path.mkdir(mode=0o755 if account.uid is not None else 0o700, parents=True, exist_ok=True)
+            if not self._file.exists() and any(not _is_ours(path.name) for path in self.path.iterdir()):
+                raise BadStateFolder(f"The folder {self.path} holds something else; name another one with --dir.")
             owner = self.path.stat().st_uid
             if owner != os.geteuid():
                 raise BadStateFolder(f"The folder {self.path} belongs to another user; name another one with --dir.")
@@ -119,33 +135,55 @@ class StateFolder:
         unfinished.replace(self._file)
 
     @contextmanager
-    def only_one(self, name: str, *, wait: bool) -> Iterator[bool]:
+    def only_one(self, name: str, *, wait: bool, patient: bool = False) -> Iterator[bool]:
         """Hold a lock of this folder while the block runs; the system lets go of it if the process dies.
 
         Args:
             name: `supervisor` is held by the supervisor all its life, `up` by whoever starts or stops one.
             wait: Whether to wait for another holder.
+            patient: Whether to try for two seconds without `wait`: who only looks holds the lock for an instant.
 
         Yields:
             Whether the lock is held; always true with `wait`.
         """
         descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                held = True
-            except BlockingIOError:
-                held = False
-            yield held
+            if wait:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield wait or _locked(descriptor, _LOCK_ATTEMPTS if patient else 1)
         finally:
             os.close(descriptor)
 
     def supervised(self) -> bool:
         """Say whether a supervisor lives, ready or not."""
-        if not self.path.is_dir():
+        if not (self.path / "supervisor.lock").exists():
             return False
         with self.only_one("supervisor", wait=False) as held:
             return not held
+
+    def remove(self) -> None:
+        """Remove all that a local cloud has put here, and the folder if nothing else is in it."""
+        for name in _CONTENTS:
+            for path in self.path.glob(name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
+
+def _is_ours(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in _CONTENTS)
+
+
+def _locked(descriptor: int, attempts: int) -> bool:
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        return True
+    return False
 
 
 def find_state_folder(named: str | None) -> StateFolder:

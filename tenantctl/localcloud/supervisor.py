@@ -7,6 +7,7 @@ through the control interface. Its servers outlive its sudden death; the next su
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import os
@@ -44,7 +45,7 @@ def main() -> None:
         folder = StateFolder(asked.dir)
         pace = Pace(asked.operation_seconds, timedelta(hours=asked.lifecycle_lag_hours))
         try:
-            with folder.only_one("supervisor", wait=False) as alone:
+            with folder.only_one("supervisor", wait=False, patient=True) as alone:
                 if not alone:
                     raise BadStateFolder(f"Another supervisor runs in {folder.path}.")
                 asyncio.run(_run(folder, asked.project, pace, None if asked.sweep else announcement))
@@ -68,8 +69,9 @@ async def _run(folder: StateFolder, project: str, pace: Pace, announcement: Text
             await cloud.open(control_interface(cloud, stop.set))
             folder.write(dataclasses.replace(cloud.file, pid=os.getpid()))
             _LOG.info("the local cloud is up: %s, data plane %s", cloud.file.endpoints, cloud.file.address)
-            announcement.write(READY)
-            announcement.close()
+            with contextlib.suppress(BrokenPipeError):  # who started us may have been interrupted
+                announcement.write(READY)
+                announcement.close()
             await stop.wait()
             _LOG.info("the local cloud goes down")
     finally:

@@ -100,14 +100,10 @@ def down(directory: str | None, purge: bool) -> None:
 @_one_sentence
 def status(directory: str | None, output: str) -> None:
     """Show what runs, where it listens, and what time it is there."""
-    from tenantctl.localcloud.client import LocalCloud
-    from tenantctl.localcloud.state import find_state_folder
+    from tenantctl.localcloud.client import LocalCloud, status_of_stopped
 
     cloud = LocalCloud.find(directory)
-    if cloud is not None:
-        found = cloud.status()
-    else:
-        found = {"running": False, "local": True, "directory": str(find_state_folder(directory).path), "instances": []}
+    found = status_of_stopped(directory) if cloud is None else cloud.status()
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     elif cloud is None:
