@@ -191,11 +191,12 @@ def _ambiguous(answers: PlaceAnswers, choices: Mapping[Place, Choice]) -> Refuse
     for answer in answers.answers[:LISTED_MAX]:
         regions = sorted({region_of(place) for place in answer.places})
         people = f"{answer.places[0].population:,} people, " if answer.kind == "city" else f"{answer.kind}, "
-        lines.append(f'"{answer.label}" ({people}{" or ".join(regions)})')
-    more = f", and {len(answers.answers) - LISTED_MAX} more" if len(answers.answers) > LISTED_MAX else ""
+        lines.append(f'"{answer.label}" ({people}closest to {" or ".join(regions)})')
+    separator = "\n    "
+    more = f"{separator}and {len(answers.answers) - LISTED_MAX} more" if len(answers.answers) > LISTED_MAX else ""
     return Refused(
         f"{answers.query!r} can mean {len(answers.answers)} places, and they are not closest to the same region.",
-        hint=f"Say which: {', '.join(lines)}{more}.",
+        hint=f"Say which:\n    {separator.join(lines)}{more}",
     )
 
 

@@ -1,6 +1,7 @@
 """What people write when they say where they are based, and what it is taken to be."""
 
 import random
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -218,6 +219,13 @@ def test_spelling_ignores_case_accents_and_punctuation() -> None:
 def test_one_edit_away_covers_the_four_slips() -> None:
     """Left out, swapped, replaced, put in."""
     assert {"pari", "prais", "paras", "parise"} <= set(one_edit_away("paris"))
+
+
+def test_every_place_has_a_time_zone_that_exists() -> None:
+    """Grace ends with the day where the customer is based, so the zone must be one that Python knows."""
+    source = random.Random(5)
+    for number in source.sample(range(1, 69_000), 400):
+        assert ZoneInfo(gazetteer().outline(str(number))[0].place.time_zone)
 
 
 def test_the_table_is_small_and_its_names_do_not_collide() -> None:

@@ -201,10 +201,10 @@ def test_an_ambiguous_place_is_refused_with_candidates(text: str) -> None:
     """The candidates are listed as they can be typed, with people and region; none is chosen."""
     with pytest.raises(Refused, match="can mean") as refused:
         place(text)
-    assert refused.value.hint.startswith("Say which: ")
+    assert refused.value.hint.startswith("Say which:\n")
     if text == "Springfield, US":
-        assert '"Springfield, MO, US" (170,188 people, us-central1)' in refused.value.hint
-        assert '"Springfield, IL, US" (114,394 people, us-central1)' in refused.value.hint
+        assert '"Springfield, MO, US" (170,188 people, closest to us-central1)' in refused.value.hint
+        assert '"Springfield, IL, US" (114,394 people, closest to us-central1)' in refused.value.hint
 
 
 def test_ambiguity_that_does_not_matter_is_accepted() -> None:

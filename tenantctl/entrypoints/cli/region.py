@@ -20,7 +20,7 @@ def region() -> None:
     """Regions: what the policy says of each, and which is closest."""
 
 
-@region.command(name="list")
+@region.command(name="list", short_help="All regions: jurisdiction, state, backup partners.")
 @output_option
 def list_regions(output: Output) -> None:
     """List all regions with their jurisdiction, state and backup partners.
@@ -46,7 +46,10 @@ def list_regions(output: Output) -> None:
     print_table(headers, ([_cell(row[header]) for header in headers] for row in rows))
 
 
-@region.command(context_settings={"ignore_unknown_options": True})  # so that -33.9,151.2 is a place
+@region.command(
+    short_help="Where a customer based at PLACE would be placed, and why.",
+    context_settings={"ignore_unknown_options": True},  # so that -33.9,151.2 is a place
+)
 @click.argument("place", nargs=-1, required=True)
 @click.option("--keep-in", metavar="JURISDICTION", help="Consider regions of this jurisdiction only, such as EU.")
 @click.option("--all", "show_all", is_flag=True, help="Show every region, not only those about the chosen one.")
