@@ -17,7 +17,7 @@ from typing import Final
 from tenantctl.engine.actions import Actions, Work
 from tenantctl.engine.executor import Outcome, Progress, Result, execute
 from tenantctl.engine.heartbeat import Heartbeat
-from tenantctl.model.errors import LeaseLost, Refused, Transient
+from tenantctl.model.errors import LeaseLost, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Duty, Plan, Step
 from tenantctl.model.tenant import Tenant
 from tenantctl.ports.registry import Lease
@@ -43,7 +43,7 @@ class Turn:
     plan: Plan | None
     steps: tuple[Step, ...]
     outcome: Outcome | None
-    trouble: str | None
+    trouble: TenantctlError | None
     due_at: datetime | None
 
 
@@ -80,7 +80,7 @@ class Worker:
         try:
             plan, result = self._rounds(tenant.uid, heartbeat, steps, progress)
         except LeaseLost as lost:
-            return Turn(tenant.uid, tenant.label, None, tuple(steps), None, lost.sentence, None)
+            return Turn(tenant.uid, tenant.label, None, tuple(steps), None, lost, None)
         except (Transient, Refused) as trouble:
             return self._put_off(tenant, heartbeat, tuple(steps), trouble)
         now = self.world.registry.now()
@@ -130,8 +130,8 @@ class Worker:
                 writes.raise_alarm("trouble", trouble.sentence)
             registry.release(heartbeat.lease, due_at=due_at, duty=None)
         except LeaseLost:
-            return Turn(tenant.uid, tenant.label, None, steps, None, trouble.sentence, None)
-        return Turn(tenant.uid, tenant.label, None, steps, None, trouble.sentence, due_at)
+            return Turn(tenant.uid, tenant.label, None, steps, None, trouble, None)
+        return Turn(tenant.uid, tenant.label, None, steps, None, trouble, due_at)
 
 
 def _due_after(plan: Plan, result: Result, now: datetime) -> datetime:

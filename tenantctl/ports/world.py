@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from tenantctl.model.policy import Policies
 from tenantctl.ports.databases import Databases, Scratch
@@ -10,13 +11,50 @@ from tenantctl.ports.registry import Registry
 from tenantctl.ports.vault import Vault
 
 
-@dataclass(frozen=True)
-class World:
+class World(Protocol):
     """All that effects may touch.
 
     `bucket_prefix` begins the name of each bucket; `jurisdictions` says under
-    whose law each region lies.
+    whose law each region lies. Whoever makes a world may make its ports only
+    when they are first used.
     """
+
+    @property
+    def registry(self) -> Registry:
+        """The tenants, and who works on which."""
+
+    @property
+    def databases(self) -> Databases:
+        """The tenants' databases."""
+
+    @property
+    def scratch(self) -> Scratch:
+        """The databases that verification restores into."""
+
+    @property
+    def vault(self) -> Vault:
+        """The copies."""
+
+    @property
+    def instances(self) -> Instances:
+        """The instances as their API shows them."""
+
+    @property
+    def policies(self) -> Policies:
+        """The promises."""
+
+    @property
+    def bucket_prefix(self) -> str:
+        """How each bucket's name begins."""
+
+    @property
+    def jurisdictions(self) -> Mapping[str, str]:
+        """Region → jurisdiction."""
+
+
+@dataclass(frozen=True)
+class AssembledWorld:
+    """A world of ports that exist already, as simulations and tests put it together."""
 
     registry: Registry
     databases: Databases

@@ -1,0 +1,105 @@
+"""Which cloud the program works on, and as whom: from a file or the environment, checked once, nothing guessed.
+
+Production is named by environment variables. A local cloud writes the same
+settings into its own folder when it comes up, so that the program after it
+needs none. The two are never mixed.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Final
+
+from tenantctl.local_folder import CONFIG_NAME, local_folder
+from tenantctl.model.errors import Refused
+
+PREFIX: Final = "TENANTCTL_"
+NOWHERE: Final = "No cloud is configured."
+NOWHERE_HINT: Final = (
+    "Start one on this machine: tenantctl local up. Or name the project: TENANTCTL_PROJECT and others."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and as whom; endpoints are None in production, where Google's own are meant.
+
+    `identities` are the IAM logins that a local cloud knows; the first is the
+    default, and `TENANTCTL_IDENTITY` chooses another. In production there is
+    none: whoever the credentials say is the actor.
+    """
+
+    project: str
+    registry_instance: str
+    registry_database: str
+    bucket_prefix: str
+    login: str | None = None
+    storage_endpoint: str | None = None
+    sqladmin_endpoint: str | None = None
+    identities: tuple[str, ...] = ()
+
+    @property
+    def local(self) -> bool:
+        """Whether this is a local cloud."""
+        return self.sqladmin_endpoint is not None
+
+    def write(self, folder: Path) -> None:
+        """Writes the settings into a local cloud's folder, in one step."""
+        unfinished = folder / f"{CONFIG_NAME}.new"
+        unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        unfinished.replace(folder / CONFIG_NAME)
+
+
+def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        Refused: nothing is configured, or a setting is missing, unknown or blank.
+    """
+    if environment.get(f"{PREFIX}PROJECT"):
+        return _from_environment(environment)
+    path = local_folder() / CONFIG_NAME
+    try:
+        said = json.loads(path.read_text())
+        settings = Settings(**{**said, "identities": tuple(said["identities"])})
+    except FileNotFoundError as error:
+        raise Refused(NOWHERE, hint=NOWHERE_HINT) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Refused(f"{path} cannot be read: {error}", hint="Write it anew: tenantctl local up") from error
+    return _as_identity(settings, environment.get(f"{PREFIX}IDENTITY"))
+
+
+def _from_environment(environment: Mapping[str, str]) -> Settings:
+    values: dict[str, str] = {}
+    for field in fields(Settings):
+        if field.name in {"storage_endpoint", "sqladmin_endpoint", "identities"}:
+            continue
+        name = f"{PREFIX}{field.name.upper()}"
+        value = environment.get(name)
+        if value:
+            values[field.name] = value
+        elif field.name != "login":
+            raise Refused(
+                f"{name} is {'blank' if value == '' else 'not set'}.", hint="Terraform's outputs name them all."
+            )
+    return Settings(
+        project=values["project"],
+        registry_instance=values["registry_instance"],
+        registry_database=values["registry_database"],
+        bucket_prefix=values["bucket_prefix"],
+        login=values.get("login"),
+    )
+
+
+def _as_identity(settings: Settings, wanted: str | None) -> Settings:
+    """The settings with the login of the identity that was chosen, in full or by what stands before its @."""
+    if wanted is None:
+        return replace(settings, login=settings.identities[0])
+    for identity in settings.identities:
+        if wanted in {identity, identity.partition("@")[0]}:
+            return replace(settings, login=identity)
+    raise Refused(
+        f"The local cloud knows no identity {wanted!r}.", hint=f"TENANTCTL_IDENTITY: {', '.join(settings.identities)}"
+    )

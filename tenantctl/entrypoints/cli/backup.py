@@ -1,0 +1,121 @@
+"""`tenantctl backup`: make, list and verify."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from tenantctl.engine.worker import Turn
+    from tenantctl.model.backup import Backup, Copy
+
+
+@click.group()
+def backup() -> None:
+    """Backups: made nightly by `run`, or now; listed; verified by a restore."""
+
+
+@backup.command()
+@click.argument("tenant")
+def now(tenant: str) -> int:
+    """Make a backup of TENANT at once, beside the nightly ones."""
+    from tenantctl.backups.planning import plan_asked_backup
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.entrypoints.cli.progress import Progress
+    from tenantctl.model.errors import Refused
+    from tenantctl.model.lifecycle import State
+    from tenantctl.sweeps.observe import observe
+    from tenantctl.sweeps.tenants import carry_out
+
+    with opened_world() as world:
+        one = world.registry.find(tenant)
+        if one.state is not State.ACTIVE:
+            raise Refused(
+                f"Tenant {one.label} is {one.state}: only an active tenant is backed up on request.",
+                hint=f"See its backups: tenantctl backup list {one.label}",
+            )
+        slot = f"asked-{world.registry.now():%Y%m%dT%H%M%SZ}"
+        turn = carry_out(
+            world,
+            lambda at, of: plan_asked_backup(observe(at, of), slot, now=at.registry.now()),
+            one,
+            progress=Progress(as_json=False).step,
+        )
+        _raise_trouble(turn)
+        made = next(known for known in world.registry.backups(one.uid) if known.slot == slot)
+    click.echo(f"Backup {made.id} ({made.retention_class}) is {made.state} in {', '.join(made.regions_holding())}.")
+    return 0
+
+
+@backup.command(name="list")
+@click.argument("tenant")
+@click.option("--copies", is_flag=True, help="A line for each copy.")
+@output_option
+def list_backups(tenant: str, copies: bool, output: Output) -> None:
+    """List the backups of TENANT, oldest first."""
+    from tenantctl.bootstrap import opened_world
+
+    with opened_world() as world:
+        backups = world.registry.backups(world.registry.find(tenant).uid)
+    if output == "json":
+        print_json(list(backups))
+    elif copies:
+        headers = ["backup", "region", "state", "bytes", "written", "seen", "lapses", "object"]
+        print_table(headers, [_copy_row(copy) for known in backups for copy in known.copies])
+    else:
+        headers = ["backup", "slot", "class", "state", "begun", "bytes", "tables", "rows", "verified", "copies in"]
+        print_table(headers, [_backup_row(known) for known in backups])
+
+
+def _copy_row(copy: "Copy") -> list[object]:
+    place = f"gs://{copy.bucket}/{copy.object_name}"
+    moments = [copy.written_at, copy.seen_at, copy.lapses_at]
+    return [copy.backup_id, copy.region, copy.state, copy.size, *moments, place]
+
+
+def _backup_row(known: "Backup") -> list[object]:
+    regions = ", ".join(known.regions_holding()) or None
+    content = [known.size, known.tables, known.rows, known.verified_level]
+    return [known.id, known.slot, known.retention_class, known.state, known.begun_at, *content, regions]
+
+
+@backup.command()
+@click.argument("tenant")
+@click.option("--backup", "backup_id", help="Which one; the newest complete one by default.")
+def verify(tenant: str, backup_id: str | None) -> int:
+    """Restore a backup of TENANT into a scratch database, and compare every table."""
+    from tenantctl.backups.planning import newest_complete, plan_verification
+    from tenantctl.backups.restore import find_backup
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.entrypoints.cli.progress import Progress
+    from tenantctl.model.backup import BackupState, VerificationLevel
+    from tenantctl.model.errors import Findings, NotFound
+    from tenantctl.sweeps.tenants import carry_out
+
+    with opened_world() as world:
+        one = world.registry.find(tenant)
+        chosen = (
+            find_backup(world, one.uid, backup_id) if backup_id else newest_complete(world.registry.backups(one.uid))
+        )
+        if chosen is None:
+            raise NotFound(f"Tenant {one.label} has no complete backup.", hint=f"tenantctl backup now {one.label}")
+        found = chosen
+        if found.verified_level is not VerificationLevel.RESTORED:
+            progress = Progress(as_json=False).step
+            turn = carry_out(world, lambda at, of: plan_verification(of, found, "asked for"), one, progress=progress)
+            _raise_trouble(turn)
+            found = find_backup(world, one.uid, found.id)
+        if found.state is BackupState.FAILED:
+            reason = next(alarm.reason for alarm in world.registry.alarms(one.uid))
+            raise Findings(f"Backup {found.id} is not good: {reason}")
+    click.echo(
+        f"Backup {found.id} is verified by a restore ({found.verified_at:%Y-%m-%d %H:%M} UTC): "
+        f"{found.tables} tables, {found.rows} rows, all checksums equal."
+    )
+    return 0
+
+
+def _raise_trouble(turn: "Turn") -> None:
+    if turn.trouble is not None:
+        raise turn.trouble

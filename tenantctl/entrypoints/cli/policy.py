@@ -1,0 +1,63 @@
+"""`tenantctl policy`: the promises as numbers, read and checked as every other command reads them."""
+
+import click
+
+from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+
+
+@click.group()
+def policy() -> None:
+    """The promises as numbers: checked, and shown. Reads no registry."""
+
+
+@policy.command()
+@click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Another folder than the one in use.")
+def check(folder: str | None) -> None:
+    """Read every policy file, and check its keys, its numbers and their arithmetic."""
+    from pathlib import Path
+
+    from tenantctl.adapters.policy_files import policies_folder
+    from tenantctl.bootstrap import policies as load_policies
+
+    where = Path(folder) if folder else policies_folder()
+    policies = load_policies(where)
+    terms = policies.backups.classes.items()
+    click.echo(f"The policies in {where} are in order (digest {policies.digest}).")
+    for name, term in sorted(terms, key=lambda pair: pair[1].age_days):
+        days = policies.backups.days_readable(term)
+        click.echo(f"  {name}: locked {term.lock_days} days, deleted at {term.age_days}, unreadable within {days}")
+
+
+@policy.command()
+@output_option
+def show(output: Output) -> None:
+    """Show the policies in use, all files together."""
+    from dataclasses import asdict
+
+    from tenantctl.bootstrap import policies as load_policies
+
+    policies = load_policies()
+    if output == "json":
+        print_json(policies)
+        return
+    rows = [
+        (file, key, _text(value))
+        for file in ("lifecycle", "backups")
+        for key, value in _flat(asdict(getattr(policies, file)))
+    ]
+    open_regions = [name for name, word in policies.regions.regions.items() if word.state == "open"]
+    print_table(["file", "key", "value"], [*rows, ("regions", "open", ", ".join(sorted(open_regions)))])
+
+
+def _flat(content: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = []
+    for key, value in content.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

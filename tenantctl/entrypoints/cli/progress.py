@@ -1,0 +1,68 @@
+"""How work is shown while it goes on: lines for a person on a terminal, JSON lines for a log."""
+
+import json
+import sys
+from collections.abc import Iterator
+
+import click
+
+from tenantctl.engine.worker import Turn
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.errors import ExitCode
+from tenantctl.model.plan import Step
+
+
+class Progress:
+    """Prints steps as they begin and turns as they end; JSON lines where stdout is no terminal."""
+
+    def __init__(self, *, as_json: bool | None = None) -> None:
+        self._json = not sys.stdout.isatty() if as_json is None else as_json
+
+    def step(self, step: Step) -> None:
+        """A step begins."""
+        if self._json:
+            self._line("step", do=step.do.value, subject=step.subject, reason=step.reason)
+        else:
+            click.echo(f"    {step.do} {step.subject}: {step.reason}")
+
+    def turn(self, turn: Turn) -> None:
+        """A tenant's turn ended."""
+        due = rfc3339(turn.due_at) if turn.due_at else None
+        if self._json:
+            self._line(
+                "tenant",
+                uid=turn.tenant_uid,
+                purpose=turn.plan.purpose if turn.plan else None,
+                plan=turn.plan.digest if turn.plan else None,
+                outcome=turn.outcome.value if turn.outcome else None,
+                steps=[step.do.value for step in turn.steps],
+                blockers=[blocker.code for blocker in turn.plan.blockers] if turn.plan else [],
+                trouble=turn.trouble.sentence if turn.trouble else None,
+                due_at=due,
+            )
+            return
+        click.echo(f"  {turn.label}: {_summary(turn)}{f'; next look {due}' if due else ''}")
+
+    def _line(self, kind: str, **content: object) -> None:
+        click.echo(json.dumps({"kind": kind, **content}, ensure_ascii=False))
+
+
+def _summary(turn: Turn) -> str:
+    if turn.trouble is not None:
+        return f"put off: {turn.trouble.sentence}"
+    if turn.plan is not None and turn.plan.blockers:
+        return f"blocked: {'; '.join(blocker.reason for blocker in turn.plan.blockers)}"
+    done = f"{len(turn.steps)} steps done" if turn.steps else "nothing to do"
+    because = f": {turn.plan.because}" if turn.plan is not None and turn.plan.because else ""
+    return f"{done}{because}"
+
+
+def follow(turns: Iterator[Turn], progress: Progress) -> tuple[int, int]:
+    """Shows every turn; how many there were, and the exit code that the worst of them gives."""
+    count, code = 0, ExitCode.OK
+    for turn in turns:
+        progress.turn(turn)
+        count += 1
+        if turn.trouble is not None and turn.trouble.exit_code is ExitCode.UNREACHABLE:
+            code = ExitCode.UNREACHABLE
+    return count, code

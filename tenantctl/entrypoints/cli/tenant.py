@@ -1,0 +1,295 @@
+"""`tenantctl tenant`: requests about one tenant, and what is known of it."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from tenantctl.bootstrap import CloudWorld
+    from tenantctl.model.tenant import Tenant
+
+wait_option = click.option("--wait", is_flag=True, help="Follow the request to its end, doing the work that is due.")
+cause_option = click.option("--cause", default="asked for at a shell", show_default=True, help="Why; on record.")
+party_option = click.option("--instructed-by", default="operator", show_default=True, help="Who wants it; on record.")
+
+
+@click.group()
+def tenant() -> None:
+    """Tenants: create, list, explain, cancel, reinstate."""
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--based-in", required=True, metavar="PLACE", help='Where the customer is: "Southlake, TX, US".')
+@click.option("--keep-in", metavar="JURISDICTION", help="Keep the data in this jurisdiction, such as EU.")
+@click.option("--connections", type=int, help="How many connections it may have; the policy's most by default.")
+@click.option("--extension", "extensions", multiple=True, help="A PostgreSQL extension to create; may be repeated.")
+@cause_option
+@party_option
+@wait_option
+@output_option
+def create(
+    name: str,
+    based_in: str,
+    keep_in: str | None,
+    connections: int | None,
+    extensions: tuple[str, ...],
+    cause: str,
+    instructed_by: str,
+    wait: bool,
+    output: Output,
+) -> None:
+    """Create tenant NAME in the closest region that may take it."""
+    from tenantctl.bootstrap import catalogue, opened_world
+    from tenantctl.entrypoints.cli.waiting import wait_for
+    from tenantctl.model.lifecycle import State
+    from tenantctl.onboarding.request import request_tenant
+
+    with opened_world() as world:
+        made, placement = request_tenant(
+            world,
+            catalogue(),
+            name=name,
+            based_in=based_in,
+            keep_in=keep_in,
+            connection_limit=connections,
+            extensions=extensions,
+            cause=cause,
+            instructing_party=instructed_by,
+        )
+        if output == "table":
+            km = next(one.distance_km for one in placement.candidates if one.region == placement.region)
+            click.echo(f"Tenant {name} ({made.uid}) is requested in {placement.region}, {km:.0f} km away.")
+            if placement.deviation:
+                click.echo(f"That is not the closest region: {placement.deviation}")
+        if wait:
+            made = wait_for(world, made, State.ACTIVE, quiet=output == "json")
+    if output == "json":
+        print_json({"tenant": made, "placement": placement.to_plain()})
+    elif not wait:
+        click.echo("It is created by the next run: tenantctl run")
+
+
+@tenant.command(name="list")
+@click.option("--state", "states", multiple=True, help="Only tenants in this state; may be repeated.")
+@output_option
+def list_tenants(states: tuple[str, ...], output: Output) -> None:
+    """List tenants."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.model.lifecycle import State
+
+    if unknown := sorted(set(states) - set(State)):
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(State)}", param_hint="--state")
+    with opened_world() as world:
+        tenants = world.registry.tenants(states=[State(state) for state in states])
+    if output == "json":
+        print_json(list(tenants))
+        return
+    headers = ["name", "uid", "state", "wanted", "region", "instance", "due", "destroy after"]
+    print_table(headers, [_row(one) for one in tenants])
+
+
+def _row(one: "Tenant") -> list[object]:
+    where = [one.hosting.region, one.hosting.instance]
+    return [one.name, one.uid, one.state, one.wanted, *where, one.due_at.replace(microsecond=0), one.destroy_after]
+
+
+@tenant.command()
+@click.argument("name")
+@output_option
+def show(name: str, output: Output) -> None:
+    """Show all that is known of tenant NAME (or uid): placement, requests, backups, alarms."""
+    from tenantctl.bootstrap import opened_world
+
+    with opened_world() as world:
+        registry = world.registry
+        one = registry.find(name)
+        intents, alarms = registry.intents(one.uid), registry.alarms(one.uid)
+        backups, explanation = registry.backups(one.uid), registry.explanation(one.uid)
+    if output == "json":
+        content = {"tenant": one, "placement": explanation, "requests": intents, "backups": backups, "alarms": alarms}
+        print_json(content)
+        return
+    print_table(["field", "value"], _fields(one))
+    if explanation:
+        place, deviation = explanation["place_label"], explanation["deviation"] or "it is the closest region"
+        click.echo(f"\nPlaced in {explanation['region']} for a customer based in {place}: {deviation}.")
+        top = explanation["candidates"][:5]
+        rows = [(row["region"], round(row["distance_km"]), row["reason"]) for row in top]
+        print_table(["region", "km", "verdict"], rows)
+    click.echo("\nRequests")
+    requests = [(i.requested_at, i.kind, i.effective_at, i.instructing_party, i.cause, i.actor) for i in intents]
+    print_table(["at", "request", "effective", "instructed by", "cause", "actor"], requests)
+    click.echo(f"\nBackups: {len(backups)} (tenantctl backup list {one.label})")
+    for alarm in alarms:
+        click.echo(f"ALARM since {alarm.since:%Y-%m-%d %H:%M}: {alarm.code}: {alarm.reason}")
+
+
+def _fields(one: "Tenant") -> list[tuple[str, object]]:
+    hosting = one.hosting
+    return [
+        ("name", one.name),
+        ("uid", one.uid),
+        ("state", one.state),
+        ("wanted", one.wanted),
+        ("region", hosting.region),
+        ("instance", hosting.instance),
+        ("database", hosting.database),
+        ("login", hosting.login),
+        ("connections", one.connection_limit),
+        ("extensions", ", ".join(one.extensions) or None),
+        ("time zone", one.time_zone),
+        ("created", one.created_at),
+        ("logins closed", one.logins_closed_at),
+        ("destroy after", one.destroy_after),
+        ("destroyed", one.destroyed_at),
+    ]
+
+
+@tenant.command()
+@click.argument("name")
+@output_option
+def explain(name: str, output: Output) -> None:
+    """Say why tenant NAME is in its state, what happens next, when, and what would stop it."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.sweeps.report import explain as explain_tenant
+
+    with opened_world() as world:
+        explanation = explain_tenant(world, world.registry.find(name))
+    if output == "json":
+        print_json(explanation)
+        return
+    one = explanation.tenant
+    click.echo(f"{one.label} is {one.state} since {explanation.since:%Y-%m-%d %H:%M} UTC: {explanation.because}.")
+    _list("What happens next", explanation.next)
+    _list("What would stop it", explanation.would_stop)
+    if explanation.safeguards:
+        click.echo("Safeguards of its destruction")
+        for guard in explanation.safeguards:
+            click.echo(f"  [{'x' if guard.holds else ' '}] {guard.code}: {guard.finding}")
+    _list(
+        "Alarms", [f"{alarm.code} since {alarm.since:%Y-%m-%d %H:%M}: {alarm.reason}" for alarm in explanation.alarms]
+    )
+
+
+def _list(title: str, sentences: "list[str] | tuple[str, ...]") -> None:
+    if sentences:
+        click.echo(title)
+        for sentence in sentences:
+            click.echo(f"  - {sentence}")
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--effective-at", metavar="TIME", help="From when it counts (RFC 3339); now by default.")
+@cause_option
+@party_option
+@wait_option
+def cancel(name: str, effective_at: str | None, cause: str, instructed_by: str, wait: bool) -> None:
+    """Cancel tenant NAME: deactivated, kept for the grace, then destroyed. May be reinstated until then."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.entrypoints.cli.waiting import wait_for
+    from tenantctl.model.lifecycle import State
+    from tenantctl.offboarding.request import request_cancellation
+
+    moment = _moment(effective_at)
+    with opened_world() as world:
+        one = world.registry.find(name)
+        intent = request_cancellation(world, one, cause=cause, instructing_party=instructed_by, effective_at=moment)
+        if intent is None:
+            click.echo(f"Tenant {one.label} is cancelled already; it is {one.state}.")
+        else:
+            click.echo(f"Tenant {one.label} is cancelled with effect from {intent.effective_at:%Y-%m-%d %H:%M} UTC.")
+        if wait and one.state in {State.REQUESTED, State.ACTIVE, State.DEACTIVATING}:
+            wait_for(world, one, State.DEACTIVATED)
+
+
+@tenant.command()
+@click.argument("name")
+@cause_option
+@party_option
+@wait_option
+def reinstate(name: str, cause: str, instructed_by: str, wait: bool) -> None:
+    """Bring tenant NAME back, as long as its destruction has not begun."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.entrypoints.cli.waiting import wait_for
+    from tenantctl.model.lifecycle import State
+    from tenantctl.offboarding.request import request_reinstatement
+
+    with opened_world() as world:
+        one = world.registry.find(name)
+        intent = request_reinstatement(world, one, cause=cause, instructing_party=instructed_by)
+        if intent is None:
+            click.echo(f"Tenant {one.label} is {one.state}, and nobody wants it gone.")
+            return
+        click.echo(f"Tenant {one.label} is to be reinstated.")
+        if wait:
+            wait_for(world, one, State.ACTIVE)
+
+
+@tenant.command(name="connect-info")
+@click.argument("name")
+@output_option
+def connect_info(name: str, output: Output) -> None:
+    """Show how the customer of tenant NAME connects; no password is stored, see rotate-password."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.model.errors import Refused
+    from tenantctl.model.lifecycle import State
+
+    with opened_world() as world:
+        one = world.registry.find(name)
+        if one.state not in {State.ACTIVE, State.MOVING}:
+            raise Refused(
+                f"Tenant {one.label} is {one.state}: nobody can connect to it.",
+                hint=f"See what happens next: tenantctl tenant explain {one.label}",
+            )
+        info = _connection(world, one)
+    if output == "json":
+        print_json(info)
+        return
+    print_table(["field", "value"], list(info.items()))
+
+
+def _connection(world: "CloudWorld", one: "Tenant") -> dict[str, object]:
+    hosting = one.hosting
+    return {
+        "instance": f"{world.settings.project}:{hosting.region}:{hosting.instance}",
+        "database": hosting.database,
+        "user": hosting.login,
+        "connections": one.connection_limit,
+        "through": "the Cloud SQL connector or proxy; TLS only",
+        "sqladmin_endpoint": world.settings.sqladmin_endpoint,
+    }
+
+
+@tenant.command(name="rotate-password")
+@click.argument("name")
+@output_option
+def rotate_password(name: str, output: Output) -> None:
+    """Give tenant NAME's login a new password, and show it: this once, it is stored nowhere."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.onboarding.credentials import rotate_password as rotate
+
+    with opened_world() as world:
+        one = world.registry.find(name)
+        password = rotate(world, one)
+    if output == "json":
+        print_json({"user": one.hosting.login, "password": password})
+        return
+    click.echo(f"The password of {one.hosting.login}, shown this once:", err=True)
+    click.echo(password)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no time; write 2026-12-31T23:59:59Z", param_hint="--effective-at"
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,58 @@
+"""`tenantctl plan` and `tenantctl run`: what is to be done, and doing it."""
+
+import click
+
+from tenantctl.entrypoints.cli.output import Output, output_option, print_json
+
+
+@click.command()
+@click.argument("tenant", required=False)
+@output_option
+def plan(tenant: str | None, output: Output) -> None:
+    """Show what `run` would do, for TENANT or for all that are due; change nothing."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.model.lifecycle import State
+    from tenantctl.sweeps.observe import observe_and_plan
+
+    with opened_world() as world:
+        now = world.registry.now()
+        if tenant is not None:
+            tenants = [world.registry.find(tenant)]
+        else:
+            everyone = world.registry.tenants(states=[state for state in State if state is not State.FORGOTTEN])
+            tenants = [one for one in everyone if one.due_at <= now]
+        plans = [(one, observe_and_plan(world, one)) for one in tenants]
+    if output == "json":
+        print_json([{"name": one.name, "digest": planned.digest, **vars(planned)} for one, planned in plans])
+        return
+    for one, planned in plans:
+        click.echo(f"{one.label} ({one.state}): {planned.text()}")
+    if not plans:
+        click.echo("Nothing is due.")
+
+
+@click.command()
+@click.option("--tenant", metavar="TENANT", help="Only this tenant, if it is due.")
+@click.option("--duty", help="Only steps of this duty; what comes next is handed back.")
+@click.option("--json-lines/--text", "as_json", default=None, help="JSON lines, as when stdout is no terminal.")
+def run(tenant: str | None, duty: str | None, as_json: bool | None) -> int:
+    """Do what is due: one sweep over all tenants, until nothing is.
+
+    Safe to run at any time, as often and as many at once as you like. Ends with
+    5 if something did not answer; what was put off is tried again by a later run.
+    """
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.entrypoints.cli.progress import Progress, follow
+    from tenantctl.model.plan import Duty
+    from tenantctl.sweeps.tenants import sweep
+
+    if duty is not None and duty not in set(Duty):
+        raise click.BadParameter(f"{duty!r} is none of {', '.join(Duty)}", param_hint="--duty")
+    progress = Progress(as_json=as_json)
+    with opened_world() as world:
+        uid = world.registry.find(tenant).uid if tenant else None
+        turns = sweep(world, duty=Duty(duty) if duty else None, tenant=uid, progress=progress.step)
+        count, code = follow(turns, progress)
+    if not count:
+        click.echo("Nothing is due.", err=True)
+    return code

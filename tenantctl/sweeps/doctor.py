@@ -1,0 +1,96 @@
+"""A look at everything that the promises rest on: policies, registry, instances, buckets, open alarms.
+
+Nothing is mended here; each finding says what a person does next.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tenantctl.backups.terms import bucket_faults, copy_regions
+from tenantctl.model.backup import bucket_name
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.errors import TenantctlError
+from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.model.tenant import InstanceRole
+from tenantctl.ports.registry import Registry
+from tenantctl.ports.world import World
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `remedy` is empty where it is good."""
+
+    subject: str
+    good: bool
+    sentence: str
+    remedy: str = ""
+
+
+def examine(world: World) -> Iterator[Finding]:
+    """Looks at everything; what does not answer is a finding and not an end."""
+    yield Finding("policies", True, f"in order, digest {world.policies.digest}")
+    try:
+        registry = world.registry
+        yield Finding("registry", True, f"answers as {registry.actor()}; its time is {rfc3339(registry.now())}")
+    except TenantctlError as error:
+        yield Finding("registry", False, error.sentence, error.hint or "See: tenantctl local status")
+        return
+    yield from _instances(world, registry)
+    yield from _buckets(world, registry)
+    yield from _tenants(registry)
+
+
+def _instances(world: World, registry: Registry) -> Iterator[Finding]:
+    known = registry.instances()
+    if not known:
+        yield Finding("instances", False, "none is in service", "tenantctl instance add NAME --region REGION")
+    for role in InstanceRole:
+        if known and not any(instance.role is role for instance in known):
+            remedy = f"tenantctl instance add NAME --region REGION --role {role}"
+            yield Finding("instances", False, f"none has the role {role}", remedy)
+    for instance in known:
+        subject = f"instance {instance.name}"
+        match world.instances.look(instance.name):
+            case Present(seen) if seen.state != "RUNNABLE":
+                yield Finding(subject, False, f"is {seen.state}", "Start it, or find out who stopped it.")
+            case Present(seen) if seen.region != instance.region:
+                yield Finding(subject, False, f"lies in {seen.region}, not in {instance.region}", "Ask who moved it.")
+            case Present(seen) if not seen.deletion_protected:
+                yield Finding(subject, False, "may be deleted by anyone", "Switch its deletion protection on.")
+            case Present(seen):
+                yield Finding(subject, True, f"runs {seen.database_version} in {seen.region}, protected from deletion")
+            case Gone():
+                yield Finding(subject, False, "does not exist any more", "Treat this as an incident.")
+            case Unreachable(reason):
+                yield Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
+
+
+def _buckets(world: World, registry: Registry) -> Iterator[Finding]:
+    policy, words = world.policies.backups, world.policies.regions.regions
+    homes = {instance.region for instance in registry.instances() if instance.role is InstanceRole.TENANTS}
+    regions = {region for home in homes for region in copy_regions(words, home)[: policy.copies_min]}
+    for region in sorted(regions):
+        for retention_class, term in policy.classes.items():
+            name = bucket_name(world.bucket_prefix, region, retention_class, term.age_days)
+            match world.vault.look_at_bucket(name):
+                case Present(seen) if faults := tuple(bucket_faults(seen, region, term)):
+                    yield Finding(
+                        f"bucket {name}", False, " and ".join(faults), "It gets no backup until it is mended."
+                    )
+                case Present(_):
+                    sentence = f"locked for {term.lock_days} days, deletes at {term.age_days}"
+                    yield Finding(f"bucket {name}", True, sentence)
+                case Gone():
+                    yield Finding(f"bucket {name}", False, "does not exist", "Make it with Terraform: terraform apply")
+                case Unreachable(reason):
+                    yield Finding(f"bucket {name}", False, f"could not be looked at: {reason}", "Try again.")
+
+
+def _tenants(registry: Registry) -> Iterator[Finding]:
+    alarms = registry.alarms()
+    for alarm in alarms:
+        since = rfc3339(alarm.since)
+        remedy = f"tenantctl tenant explain {alarm.tenant_uid}"
+        yield Finding(f"tenant {alarm.tenant_uid}", False, f"{alarm.code} since {since}: {alarm.reason}", remedy)
+    if not alarms:
+        yield Finding("tenants", True, f"{len(registry.tenants())} tenants, no alarm is open")

@@ -1,0 +1,114 @@
+"""Why a tenant is as it is, what happens next, when, and what would stop it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tenantctl.backups.planning import newest_complete, open_residues
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.facts import Facts
+from tenantctl.model.lifecycle import REINSTATABLE, Event, State
+from tenantctl.model.plan import Plan
+from tenantctl.model.tenant import Tenant, Wanted
+from tenantctl.offboarding.safeguards import Safeguard, safeguards
+from tenantctl.ports.registry import Alarm
+from tenantctl.ports.world import World
+from tenantctl.sweeps.observe import observe
+from tenantctl.sweeps.planning import plan
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A tenant, explained; each sentence stands by itself.
+
+    `safeguards` are those of its destruction, met or not; empty where none is near.
+    """
+
+    tenant: Tenant
+    since: datetime
+    because: str
+    next: tuple[str, ...]
+    would_stop: tuple[str, ...]
+    safeguards: tuple[Safeguard, ...]
+    alarms: tuple[Alarm, ...]
+    plan: Plan
+
+
+def explain(world: World, tenant: Tenant) -> Explanation:
+    """Looks at the tenant as a sweep would, and says what it found.
+
+    Raises:
+        Transient: the registry does not answer; an instance that does not is part of the answer.
+    """
+    registry = world.registry
+    now = registry.now()
+    facts = observe(world, tenant)
+    planned = plan(facts, world.policies, now=now)
+    since, because = _last_move(world, tenant)
+    guards = tuple(safeguards(facts, world.policies, now=now)) if tenant.state is State.DEACTIVATED else ()
+    return Explanation(
+        tenant=tenant,
+        since=since,
+        because=because,
+        next=tuple(_next(facts, planned, now=now)),
+        would_stop=tuple(_would_stop(tenant)),
+        safeguards=guards,
+        alarms=tuple(registry.alarms(tenant.uid)),
+        plan=planned,
+    )
+
+
+def _last_move(world: World, tenant: Tenant) -> tuple[datetime, str]:
+    """When and why the tenant came into its state, from the journal."""
+    events = set(Event)
+    for entry in reversed(world.registry.entries(tenant.uid)):
+        if entry.event in events:
+            return entry.at, str(json.loads(entry.body)["comment"])
+    intents = world.registry.intents(tenant.uid)
+    return tenant.created_at, f"asked for by {intents[0].instructing_party}" if intents else "asked for"
+
+
+def _next(facts: Facts, planned: Plan, *, now: datetime) -> Iterator[str]:
+    tenant = facts.tenant
+    for step in planned.steps:
+        yield f"{step.do}: {step.reason}"
+    for blocker in planned.blockers:
+        yield f"blocked by {blocker.code}: {blocker.reason}"
+    match tenant.state:
+        case State.ACTIVE:
+            newest = newest_complete(facts.backups)
+            yield f"the newest backup was begun {rfc3339(newest.begun_at)}" if newest else "there is no backup yet"
+            if tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at > now:
+                yield f"the logins are closed at {rfc3339(tenant.intent_effective_at)}: it is cancelled from then on"
+        case State.DEACTIVATED if tenant.destroy_after is not None:
+            if now < tenant.destroy_after:
+                yield f"the database is destroyed after {rfc3339(tenant.destroy_after)}, if all safeguards hold then"
+        case State.DESTROYED:
+            yield from _remaining(facts)
+        case _:
+            pass
+    if planned.because:
+        yield planned.because
+    if tenant.due_at > now:
+        yield f"the next look is due {rfc3339(tenant.due_at)}"
+    elif tenant.state is not State.FORGOTTEN:
+        yield "a worker looks at it as soon as one runs: tenantctl run"
+
+
+def _remaining(facts: Facts) -> Iterator[str]:
+    remaining: Sequence[datetime] = [
+        residue.unreadable_after for residue in open_residues(facts.residues) if residue.unreadable_after is not None
+    ]
+    if remaining:
+        yield f"{len(remaining)} places still hold bytes of it; nothing can be read after {rfc3339(max(remaining))}"
+
+
+def _would_stop(tenant: Tenant) -> Iterator[str]:
+    if tenant.state is State.ACTIVE and tenant.wanted is Wanted.LEAVING:
+        yield f"tenantctl tenant reinstate {tenant.label}"
+    elif tenant.state in REINSTATABLE and tenant.wanted is Wanted.LEAVING:
+        yield f"tenantctl tenant reinstate {tenant.label}, until the destruction begins"
+        yield "any safeguard that does not hold"
+    elif tenant.state in {State.DESTROYING, State.DESTROYED}:
+        yield "nothing: there is no way back"
