@@ -79,15 +79,14 @@ class ResumableUpload:
         """
         self._check_open()
         self._checksum.update(chunk)
-        view = memoryview(chunk)
-        while view:
-            taken = view[: self._chunk_size - len(self._buffer)]
-            self._buffer += taken
-            view = view[len(taken) :]
+        rest = memoryview(chunk)
+        while rest:
             # A full chunk waits for the byte after it: the last chunk must be known as such when it is sent.
-            if view and len(self._buffer) == self._chunk_size:
+            if len(self._buffer) == self._chunk_size:
                 self._send(final=False)
-        taken.release()
+            room = self._chunk_size - len(self._buffer)
+            self._buffer += rest[:room]
+            rest = rest[room:]
 
     def finish(self, checksum: str) -> Mapping[str, Any]:
         """Send the rest with the checksum of the whole, and return the object's resource.

@@ -1,0 +1,65 @@
+"""Ports that only look: what `plan` and `explain` are given, so that no mistake in them can change anything.
+
+What may be called is listed; everything else is refused, a method that a port gains later included.
+"""
+
+from collections.abc import Collection
+from typing import Any, Final, NoReturn, TypeVar, cast
+
+from tenantctl.model.errors import Refused
+from tenantctl.ports.databases import Databases, Scratch
+from tenantctl.ports.instances import Instances
+from tenantctl.ports.vault import Vault
+
+Port = TypeVar("Port")
+
+VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "read")
+DATABASES_LOOKS: Final = ("look", "look_at_roles", "look_at_logins", "look_prepared", "forced_row_security")
+SCRATCH_LOOKS: Final = ("names", "digests")
+INSTANCES_LOOKS: Final = ("look", "all", "operation")
+
+
+def read_only(port: Port, looks: Collection[str]) -> Port:
+    """The same port, with every method refused that is not among `looks`.
+
+    Raises:
+        AttributeError: the port has no method of one of these names.
+    """
+    for name in looks:
+        getattr(port, name)
+    return cast("Port", _ReadOnly(port, frozenset(looks)))
+
+
+def read_only_vault(vault: Vault) -> Vault:
+    """A vault that writes nothing."""
+    return read_only(vault, VAULT_LOOKS)
+
+
+def read_only_databases(databases: Databases) -> Databases:
+    """Databases that nothing is changed in, and nothing dumped from: a dump loads the customer's server."""
+    return read_only(databases, DATABASES_LOOKS)
+
+
+def read_only_scratch(scratch: Scratch) -> Scratch:
+    """Scratch databases that are neither made nor dropped."""
+    return read_only(scratch, SCRATCH_LOOKS)
+
+
+def read_only_instances(instances: Instances) -> Instances:
+    """Instances of which none is made, and no login."""
+    return read_only(instances, INSTANCES_LOOKS)
+
+
+class _ReadOnly:
+    def __init__(self, port: Any, looks: frozenset[str]) -> None:
+        self._port, self._looks = port, looks
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._port, name)
+        if name in self._looks:
+            return attribute
+
+        def refuse(*_arguments: Any, **_options: Any) -> NoReturn:
+            raise Refused(f"This command only looks, and {name} would do more.", hint="To act, use: tenantctl run")
+
+        return refuse

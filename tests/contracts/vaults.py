@@ -1,0 +1,177 @@
+"""Vaults to hold to the port's contract: in memory, on the local object store, and in a real project if one is named.
+
+The real one needs `TENANTCTL_TEST_PROJECT` and `TENANTCTL_TEST_BUCKET_PREFIX` (`pytest -m live`), with the caller's
+own credentials. Its buckets keep objects for seconds, and are emptied and removed at the end; what needs time to pass
+or a fault is not asked of it.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenantctl.adapters.google.credentials import local_credentials, production_credentials
+from tenantctl.adapters.google.estate import BucketPlan, ensure_bucket
+from tenantctl.adapters.google.vault import GoogleVault, storage_client
+from tenantctl.adapters.memory.vault import MemoryVault
+from tenantctl.adapters.retry import Patience
+from tenantctl.localcloud.faults import Fault
+from tenantctl.model.policy import Term
+from tenantctl.ports.vault import BucketSeen, Vault
+from tests.localcloud.object_service import ObjectService, serving
+
+REGION, BUCKET = "europe-west1", "vault-europe-west1-daily-3d"
+TERMS = BucketSeen(region=REGION, locked=True, lock_days=2, age_days=3, soft_delete_seconds=0, versioning=False)
+CHUNK = 256 * 1024
+OPERATOR = "operator@local.example"
+PROJECT, PREFIX = os.environ.get("TENANTCTL_TEST_PROJECT"), os.environ.get("TENANTCTL_TEST_BUCKET_PREFIX")
+PLACES = (
+    "memory",
+    "local",
+    pytest.param(
+        "live",
+        marks=[pytest.mark.live, pytest.mark.skipif(not (PROJECT and PREFIX), reason="names no Google Cloud project")],
+    ),
+)
+
+
+def no_patience() -> Patience:
+    """Patience whose waits take no time."""
+    return Patience(seconds=5, sleep=lambda _seconds: None)
+
+
+@dataclass
+class MemoryPlace:
+    """A vault in memory."""
+
+    vault: MemoryVault
+    bucket: str
+    moved: timedelta = timedelta(0)
+
+    def advance(self, duration: timedelta) -> None:
+        self.moved += duration
+
+    def expire(self) -> None:
+        self.vault.expire()
+
+    def lose(self, name: str) -> None:
+        self.vault.lose(self.bucket, name)
+
+    def fall_silent(self) -> None:
+        self.vault.unreachable.add(REGION)
+
+    def delete_as_owner(self, name: str) -> None:
+        self.vault.delete(self.bucket, name)
+
+
+@dataclass
+class StorePlace:
+    """The real adapter on the local object store."""
+
+    vault: GoogleVault
+    bucket: str
+    service: ObjectService
+    client: Any
+
+    def advance(self, duration: timedelta) -> None:
+        self.service.clock.advance(duration)
+
+    def expire(self) -> None:
+        self.service.sweep()
+
+    def lose(self, name: str) -> None:
+        assert self.service.lose(self.bucket, name)
+
+    def fall_silent(self) -> None:
+        self.service.faults.add(Fault(api="storage", kind="status", status=503))
+
+    def delete_as_owner(self, name: str) -> None:
+        self.client.bucket(self.bucket).blob(name).delete(retry=None)
+
+
+@dataclass
+class LivePlace:
+    """The real adapter in a real project."""
+
+    vault: GoogleVault
+    bucket: str
+    client: Any
+
+    def advance(self, _duration: timedelta) -> None:
+        pytest.skip("time cannot be moved in a real project")
+
+    def expire(self) -> None:
+        pytest.skip("a real lifecycle acts when it likes")
+
+    def lose(self, _name: str) -> None:
+        pytest.skip("a real store loses nothing on request")
+
+    def fall_silent(self) -> None:
+        pytest.skip("a real store does not fall silent on request")
+
+    def delete_as_owner(self, name: str) -> None:
+        self.client.bucket(self.bucket).blob(name).delete(retry=None)
+
+
+Place = MemoryPlace | StorePlace | LivePlace
+
+
+@contextmanager
+def place(kind: str, folder: Path) -> Iterator[Place]:
+    """One vault with one bucket, whose terms are `TERMS` (but in a real project)."""
+    if kind == "memory":
+        made = MemoryPlace(MemoryVault(lambda: datetime.now(UTC) + made.moved), BUCKET)
+        made.vault.make_bucket(BUCKET, TERMS)
+        yield made
+    elif kind == "local":
+        with serving(folder) as service:
+            yield store_place(service)
+    else:
+        assert PROJECT is not None
+        assert PREFIX is not None
+        with _live_bucket(PROJECT, PREFIX) as (client, bucket):
+            yield LivePlace(google_vault(client), bucket, client)
+
+
+def store_place(service: ObjectService) -> StorePlace:
+    """The real adapter on a store that runs, with its bucket made."""
+    client = storage_client("test", local_credentials(OPERATOR), service.url)
+    ensure_bucket(client, BucketPlan(BUCKET, REGION, Term(lock_days=2, age_days=3)))
+    return StorePlace(google_vault(client), BUCKET, service, client)
+
+
+def google_vault(client: Any) -> GoogleVault:
+    """The real adapter, with the smallest chunks there are."""
+    return GoogleVault(client, patience=no_patience(), chunk_size=CHUNK)
+
+
+@contextmanager
+def _live_bucket(project: str, prefix: str) -> Iterator[tuple[Any, str]]:
+    client = storage_client(project, production_credentials())
+    bucket = client.bucket(f"{prefix}-{secrets.token_hex(6)}")
+    bucket.soft_delete_policy.retention_duration_seconds = 0
+    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
+    bucket.retention_period = 3
+    bucket.create(location=REGION)
+    try:
+        yield client, bucket.name
+    finally:
+        time.sleep(4)
+        for blob in bucket.list_blobs():
+            bucket.blob(blob.name).delete()
+        bucket.delete()
+
+
+def stream(vault: Vault, bucket: str, name: str, *chunks: bytes) -> None:
+    """Upload an object in these chunks."""
+    with vault.upload(bucket, name) as upload:
+        for chunk in chunks:
+            upload.write(chunk)
+        upload.seal()
