@@ -27,6 +27,8 @@ def labels(text: str) -> list[str]:
         ("southlake,texas,usa", "Southlake, TX, US"),
         ("  Southlake ;  TX ; United States ", "Southlake, TX, US"),
         ("Luik", "Liège, WAL, BE"),
+        ("Luik, WAL, BE", "Liège, WAL, BE"),
+        ("Williamstown, NJ, US", "Williamstown, NJ, US"),  # which West Orange was called once
         ("LIEGE, belgique", "Liège, WAL, BE"),
         ("東京", "Tokyo, Tokyo, JP"),
         ("東京、日本", "Tokyo, Tokyo, JP"),
@@ -64,6 +66,12 @@ def test_a_country_is_not_a_town_of_its_name() -> None:
     """Lebanon is the country, though Pennsylvania and Tennessee have a Lebanon each."""
     (answer,) = geocode("Lebanon").answers
     assert (answer.kind, answer.label, answer.places[0].name) == ("country", "Lebanon", "Beirut")
+
+
+def test_a_country_is_not_a_part_of_itself() -> None:
+    """Réunion is a country code and its own subdivision; Mexico is also a state of Mexico."""
+    assert [(answer.kind, answer.label) for answer in geocode("Reunion").answers] == [("country", "Reunion")]
+    assert [(answer.kind, answer.label) for answer in geocode("México").answers] == [("country", "Mexico")]
 
 
 def test_georgia_stays_two_places() -> None:
