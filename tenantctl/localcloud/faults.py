@@ -7,8 +7,8 @@ A fault names the interface that it strikes, the requests (method and a pattern 
   held up after that many bytes of its body instead.
 - `drop`: the connection is torn down. With `after_bytes` 0 that happens before the request is looked at. Otherwise, in
   an upload, it happens once that many of the object's bytes have come in. Any other request, and an upload with fewer
-  bytes, is carried out in full, and its answer is torn down after the rest of `after_bytes`, at its end at the latest.
-  So a large `after_bytes` means: the work is done, and the client never learns of it.
+  bytes, is carried out in full: then a download breaks off after that many bytes, at the last one at the latest, and
+  any other answer is never sent. So a large `after_bytes` means: the work is done, and the client does not learn of it.
 - `truncate`: the answer's body ends after `after_bytes` bytes, although Content-Length promised more.
 - `corrupt`: one bit of the byte at offset `after_bytes` is wrong. In an upload it is the object's byte on its way into
   the store, otherwise the answer's. Checksums must catch it. A body that is shorter has its last byte harmed, where the
@@ -180,8 +180,12 @@ class Faults:
         return cls(Fault.from_json(document) for document in documents)
 
 
+class _ConnectionEnded(Exception):
+    """The fault has ended the connection: nothing more can be read from it or said on it."""
+
+
 class _Strike:
-    """A fault at work on one request, with the bytes that its bodies have moved so far."""
+    """A fault at work on one request, with the bytes of the object that have come in so far."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -189,11 +193,11 @@ class _Strike:
         self.applied = False
 
 
-_STRIKE: Final = "tenantctl_fault"
+_STRIKE: Final = web.RequestKey("tenantctl_fault", _Strike)
 
 
 def fault_middleware(faults: Faults, api: Api) -> Middleware:
-    """Make the middleware that lets the faults of one interface strike its requests."""
+    """Make the middleware that lets the faults of one interface strike its requests; it stands before all others."""
 
     @web.middleware
     async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -206,14 +210,15 @@ def fault_middleware(faults: Faults, api: Api) -> Middleware:
         if fault.kind == "delay" and not fault.after_bytes:
             await asyncio.sleep(fault.seconds)
             return await handler(request)
-        if fault.kind == "drop" and not fault.after_bytes:
-            _tear_down(request)
         request[_STRIKE] = _Strike(fault)
-        response = await handler(request)
-        if isinstance(response, web.Response) and not response.prepared:
-            return await _send_struck(request, response)
-        if fault.kind == "drop":
-            _tear_down(request)
+        try:
+            if fault.kind == "drop" and not fault.after_bytes:
+                _tear_down(request)
+            response = await handler(request)
+            if isinstance(response, web.Response) and not response.prepared:
+                return await _send_struck(request, response)
+        except _ConnectionEnded:
+            return web.Response(status=500)  # goes nowhere: the server notices that the connection has ended
         return response
 
     return strike
@@ -240,35 +245,43 @@ async def incoming_chunks(request: web.Request, chunks: AsyncIterator[bytes]) ->
 async def outgoing_chunks(request: web.Request, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Pass the chunks of an answer's body on to the client, with the request's fault, if it strikes answers."""
     strike = request.get(_STRIKE)
-    if strike is None:
-        async for chunk in chunks:
-            yield chunk
-        return
-    fault, limit, sent = strike.fault, max(0, strike.fault.after_bytes - strike.incoming), 0
-    async for chunk in chunks:
-        before, sent = sent, sent + len(chunk)
-        if sent <= limit or strike.applied:
+    fault = None if strike is None else strike.fault
+    withheld, sent = b"", 0
+    async for fresh in chunks:
+        chunk = fresh
+        if strike is None or fault is None or strike.applied:
             yield chunk
             continue
-        if fault.kind == "corrupt":
+        if fault.kind == "drop":  # the last byte never goes out, so that no client takes the answer for complete
+            chunk, withheld = (withheld + chunk)[:-1], chunk[-1:]
+        limit = max(0, fault.after_bytes - strike.incoming) - sent
+        sent += len(chunk)
+        if len(chunk) <= limit:
+            yield chunk
+        elif fault.kind == "corrupt":
             strike.applied = True
-            yield _harmed(chunk, limit - before)
-            continue
-        yield chunk[: limit - before]
-        if fault.kind == "delay":
+            yield _harmed(chunk, limit)
+        else:
+            yield chunk[:limit]
+            if fault.kind != "delay":
+                _end(request, fault)
             strike.applied = True
             await asyncio.sleep(fault.seconds)
-            yield chunk[limit - before :]
-            continue
-        await _end(request, fault)
+            yield chunk[limit:]
+    if fault is not None and fault.kind == "drop":
+        _tear_down(request)
 
 
 async def _send_struck(request: web.Request, response: web.Response) -> web.StreamResponse:
     """Send an answer that lies in memory the way a streamed one goes out, so that one rule serves both."""
+    strike = request[_STRIKE]
+    if strike.fault.kind == "drop":
+        _tear_down(request)
     body = response.body if isinstance(response.body, bytes) else b""
-    strike: _Strike = request[_STRIKE]
-    if strike.fault.kind == "corrupt" and not strike.applied and body:
-        response.body = _harmed(body, min(strike.fault.after_bytes, len(body) - 1))
+    if not body:
+        return response
+    if strike.fault.kind == "corrupt":
+        response.body = body if strike.applied else _harmed(body, min(strike.fault.after_bytes, len(body) - 1))
         return response
     streamed = web.StreamResponse(status=response.status, reason=response.reason, headers=response.headers)
     streamed.content_length = len(body)
@@ -279,25 +292,23 @@ async def _send_struck(request: web.Request, response: web.Response) -> web.Stre
 
     async for chunk in outgoing_chunks(request, whole()):
         await streamed.write(chunk)
-    if strike.fault.kind == "drop":
-        _tear_down(request)
     await streamed.write_eof()
     return streamed
 
 
-async def _end(request: web.Request, fault: Fault) -> None:
+def _end(request: web.Request, fault: Fault) -> None:
     """End the connection after what has been written: torn down by `drop`, closed in good order by `truncate`."""
-    await asyncio.sleep(0)
-    if fault.kind == "truncate" and request.transport is not None:
+    if fault.kind == "drop":
+        _tear_down(request)
+    if request.transport is not None:
         request.transport.close()
-        raise ConnectionResetError("the local cloud cut this answer short, as it was asked to")
-    _tear_down(request)
+    raise _ConnectionEnded
 
 
 def _tear_down(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
-    raise ConnectionResetError("the local cloud dropped this connection, as it was asked to")
+    raise _ConnectionEnded
 
 
 def _harmed(chunk: bytes, position: int) -> bytes:

@@ -98,7 +98,7 @@ def forbidden(message: str) -> Refusal:
 
 @web.middleware
 async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn refusals, and what aiohttp itself refuses, into Google's JSON errors."""
+    """Turn refusals, and what aiohttp itself refuses, into Google's JSON errors; a client that is gone gets none."""
     try:
         return await handler(request)
     except Refusal as refusal:
@@ -108,6 +108,8 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPError as error:
         document = _of_framework(request, error).document()
         return web.json_response(document, status=document["error"]["code"])
+    except ConnectionError:
+        return web.Response(status=499)  # goes nowhere
     except json.JSONDecodeError as error:
         return web.json_response(Refusal(400, "parseError", f"Parse Error: {error}").document(), status=400)
 
