@@ -117,6 +117,10 @@ class LocalCloud:
         """Have the next operations of a type, such as `CREATE_DATABASE`, be accepted and end in an error."""
         self._ask("POST", "/operations/fail", {"type": operation_type, "message": message, "times": times})
 
+    def lose_object(self, bucket: str, name: str) -> bool:
+        """Lose an object and all its versions as a disaster would, whatever protects it; say whether it was there."""
+        return bool(self._ask("POST", "/objects/lose", {"bucket": bucket, "name": name})["lost"])
+
     def kill_instance(self, name: str) -> None:
         """End an instance's server as a power cut would; it stays down until it is started."""
         self._ask("POST", f"/instances/{name}/kill", {}, _LONG_SECONDS)

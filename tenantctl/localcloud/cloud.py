@@ -16,7 +16,7 @@ from tenantctl.localcloud.clock import LocalClock
 from tenantctl.localcloud.clusters import ServerSetup
 from tenantctl.localcloud.faults import Faults
 from tenantctl.localcloud.fleet import Fleet, Instance
-from tenantctl.localcloud.loopback import DATA_PLANE_PORT, listen_for_data_plane, listen_for_http
+from tenantctl.localcloud.loopback import DATA_PLANE_PORT, listen_for_data_plane, listen_for_http, loopback_middleware
 from tenantctl.localcloud.object_store import object_store, run_lifecycle
 from tenantctl.localcloud.operations import Operations
 from tenantctl.localcloud.records import Records
@@ -85,6 +85,7 @@ class Cloud:
         self._proxy = SqlProxy(self.fleet, authority.server_context(address))
         self._sqladmin = sql_admin(CloudSql(self.fleet, self.operations, authority), self.faults)
         self.storage = object_store(folder.storage, self.clock, self.faults, lifecycle_lag=pace.lifecycle_lag)
+        self.storage.middlewares.insert(0, loopback_middleware())
         self._runners: list[web.AppRunner] = []
         self._moving = asyncio.Lock()
 

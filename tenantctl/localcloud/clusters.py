@@ -124,7 +124,20 @@ class Cluster:
                 await self.stop()
             else:
                 return
-        (self._data / "postmaster.pid").unlink(missing_ok=True)  # nobody we know: stale, or it would be running
+        deadline = asyncio.get_running_loop().time() + _KILL_SECONDS
+        while True:
+            try:
+                await self._launch()
+            except ClusterFailed as error:
+                # The children of a killed postmaster hold its shared memory until they have noticed.
+                if "shared memory" not in str(error) or asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS * 10)
+            else:
+                return
+
+    async def _launch(self) -> None:
+        self._disown_pid_file()
         self.setup.sockets.joinpath(f"{self.socket.name}.lock").unlink(missing_ok=True)
         with (self._folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -209,6 +222,18 @@ class Cluster:
         except (OSError, ValueError):
             return None
         return pid if _is_server_of(pid, self._data) else None
+
+    def _disown_pid_file(self) -> None:
+        """Have PostgreSQL take a pid file for stale whose number belongs to a stranger by now.
+
+        It is not removed: by the rest of it PostgreSQL sees whether children of a killed postmaster still use the
+        memory. The number is replaced by that of the new server's parent, which PostgreSQL knows to be no server.
+        """
+        with contextlib.suppress(FileNotFoundError), (self._data / "postmaster.pid").open("r+") as file:
+            _, newline, rest = file.read().partition("\n")
+            file.seek(0)
+            file.write(f"{os.getpid()}{newline}{rest}")
+            file.truncate()
 
     async def _end(self, order: signal.Signals, seconds: float) -> bool:
         pid = self._pid()

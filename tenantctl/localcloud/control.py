@@ -18,6 +18,7 @@ from tenantctl.localcloud.cloud import Cloud
 from tenantctl.localcloud.faults import Fault
 from tenantctl.localcloud.fleet import Instance
 from tenantctl.localcloud.loopback import loopback_middleware
+from tenantctl.localcloud.object_store import lose_object
 from tenantctl.localcloud.operations import PlannedFailure
 from tenantctl.localcloud.template import ClusterFailed
 
@@ -43,6 +44,7 @@ def control_interface(cloud: Cloud, shut_down: Callable[[], None]) -> web.Applic
             web.delete("/faults", control.clear_faults),
             web.delete("/faults/{id}", control.clear_faults),
             web.post("/operations/fail", control.fail_operation),
+            web.post("/objects/lose", control.lose_object),
             web.post("/instances/{name}/{act:start|stop|kill}", control.act_on_instance),
         ]
     )
@@ -87,6 +89,11 @@ class _Control:
         failure = PlannedFailure(str(document["type"]), str(document["message"]), int(document.get("times", 1)))
         self._cloud.operations.plan_failure(failure)
         return web.json_response({})
+
+    async def lose_object(self, request: web.Request) -> web.Response:
+        document = await _document(request)
+        lost = await lose_object(self._cloud.storage, str(document["bucket"]), str(document["name"]))
+        return web.json_response({"lost": lost})
 
     async def act_on_instance(self, request: web.Request) -> web.Response:
         instance = self._instance(request.match_info["name"])
