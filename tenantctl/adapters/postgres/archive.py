@@ -1,0 +1,106 @@
+"""The table of contents of an archive that is still coming in.
+
+It stands at the archive's beginning, before all rows. So it is read from the first pieces, which are kept and given
+on with the rest: memory holds the contents, never the rows, and no file is needed. `pg_restore` itself reads it; we
+read no more than its list.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from tenantctl.adapters.postgres.child_process import ChildProcess
+from tenantctl.model.errors import Refused
+
+_ENTRY: Final = re.compile(r"(\d+); \d+ \d+ (.*)")
+_NAME: Final = r"(\"(?:[^\"]|\"\")+\"|\w+)"
+_EXTENSION: Final = re.compile(rf"^CREATE EXTENSION IF NOT EXISTS {_NAME} WITH SCHEMA {_NAME};$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An extension that an archive needs, and the schema that it lies in."""
+
+    name: str
+    schema: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: its number, and what it is: `TABLE DATA public orders some_owner`."""
+
+    number: int
+    what: str
+
+
+class Archive:
+    """An archive whose contents are known, and whose rows are yet to come.
+
+    Attributes:
+        entries: What it contains, in the order in which it is restored.
+    """
+
+    def __init__(self, head: list[bytes], rest: Iterator[bytes], entries: tuple[Entry, ...]) -> None:
+        self._head, self._rest = head, rest
+        self.entries = entries
+
+    @classmethod
+    def begin(cls, chunks: Iterable[bytes]) -> "Archive":
+        """Read as far as the contents go.
+
+        Raises:
+            Refused: this is no archive.
+        """
+        rest, head = iter(chunks), list[bytes]()
+        listing = _ask_pg_restore(["--list"], _remembering(rest, head))
+        found = (_ENTRY.fullmatch(line) for line in listing.splitlines())
+        return cls(head, rest, tuple(Entry(int(entry[1]), entry[2]) for entry in found if entry))
+
+    def extensions(self) -> tuple[Extension, ...]:
+        """The extensions that must be there before the archive is restored."""
+        chosen = [entry for entry in self.entries if entry.what.startswith("EXTENSION - ")]
+        if not chosen:
+            return ()
+        with tempfile.NamedTemporaryFile(prefix="tenantctl-", suffix=".list") as file:
+            file.write(listed(chosen))
+            file.flush()
+            statements = _ask_pg_restore([f"--use-list={file.name}", "--file=-"], iter(self._head))
+        found = _EXTENSION.finditer(statements)
+        return tuple(Extension(_unquoted(match[1]), _unquoted(match[2])) for match in found)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The whole archive, from its first byte; to be read once."""
+        head, self._head = self._head, []
+        yield from chain(head, self._rest)
+
+
+def listed(entries: Iterable[Entry]) -> bytes:
+    """Entries as `pg_restore --use-list` reads them."""
+    return b"".join(b"%d;\n" % entry.number for entry in entries)
+
+
+def _remembering(chunks: Iterator[bytes], remembered: list[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        remembered.append(chunk)
+        yield chunk
+
+
+def _ask_pg_restore(arguments: list[str], chunks: Iterator[bytes]) -> str:
+    """What `pg_restore` writes of an archive, which it is fed until it listens no more."""
+    with tempfile.TemporaryFile() as answer:
+        with ChildProcess("pg_restore", arguments, {}, feeds=True, output=answer) as process:
+            for chunk in chunks:
+                if not process.feed(chunk):
+                    break
+            if process.finish():
+                said = (process.said() or ["it says nothing"])[0]
+                raise Refused(f"The archive cannot be read: {said}")
+        answer.seek(0)
+        return answer.read().decode(errors="replace")
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name

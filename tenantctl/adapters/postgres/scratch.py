@@ -1,0 +1,226 @@
+"""Throw-away databases that backups are restored into, to prove that they are whole.
+
+An archive is somebody else's program: restoring it runs the customer's functions, in checks and defaults. So it is
+restored by a role that is a member of nothing, and as a log-in of that role with a password of the moment: a session
+of our own that had merely taken the role on could be talked into taking it off again. Extensions are the one thing
+that such a role may not make; ours are made beforehand. What names the customer's roles, which are not here, is left
+out: owners, privileges and policies; so is what holds no rows of its own: the content of materialized views.
+
+Memory stays flat: the archive passes through, but for its table of contents.
+"""
+
+import contextlib
+import re
+import secrets
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from psycopg import sql
+
+from tenantctl.adapters.google.sessions import Sessions
+from tenantctl.adapters.postgres import roles
+from tenantctl.adapters.postgres.archive import Archive, Entry, Extension, listed
+from tenantctl.adapters.postgres.child_process import ChildProcess, connection
+from tenantctl.adapters.postgres.control import HOME, ControlSessions, Session
+from tenantctl.adapters.postgres.digests import digest, list_tables
+from tenantctl.model.backup import TableDigest
+from tenantctl.model.errors import Refused, TenantctlError, Transient
+from tenantctl.model.sighting import Present, Sighting, Unreachable
+
+_NAME: Final = re.compile(r"s_[a-z0-9_]{1,60}")
+_RESTORE_SECONDS_MAX: Final = 6 * 3600.0
+_LONG_SECONDS: Final = 900.0
+_LONG_STATEMENT: Final = "10min"
+_OBJECTS_AT_ONCE: Final = 1000  # in a transaction: nearly as fast as one for all, and locks stay within bounds
+_LEFT_OUT: Final = (
+    "EXTENSION - ",
+    "COMMENT - EXTENSION ",
+    "POLICY ",
+    "ROW SECURITY ",
+    "MATERIALIZED VIEW DATA ",
+    "STATISTICS DATA ",
+    "PUBLICATION ",
+    "SUBSCRIPTION ",
+    "EVENT TRIGGER ",
+)
+_WEATHER: Final = (
+    "connection to server",
+    "server closed the connection",
+    "terminating connection",
+    "could not receive data from server",
+    "could not send data to server",
+    "no connection to the server",
+    "No space left on device",
+    "out of shared memory",
+    "too many connections",
+    "database system is",
+)
+
+
+class PostgresScratch:
+    """The port `Scratch`; safe to share between threads.
+
+    Args:
+        sessions: The way to the instances, as a login that is a member of `cloudsqlsuperuser`.
+        restore_seconds: After how long a restore is ended: an archive may hold a function that never returns.
+    """
+
+    def __init__(self, sessions: Sessions, *, restore_seconds: float = _RESTORE_SECONDS_MAX) -> None:
+        self._sessions = sessions
+        self._control = ControlSessions(sessions)
+        self._restore_seconds = restore_seconds
+
+    def close(self) -> None:
+        """End the sessions that are kept for the next call."""
+        self._control.close()
+
+    def create(self, instance: str, name: str) -> None:
+        """See the port."""
+        _check(name)
+        database = role = sql.Identifier(name)
+        with self._patient(instance, HOME) as session:
+            roles.close_to_the_public(session)
+            roles.create_throw_away(session, name)
+            if not session.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+                session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(database))
+            session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+            grant = sql.SQL("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}")
+            session.execute(grant.format(database, role))
+        with self._control.inside(instance, name) as session:
+            session.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(role))
+
+    def restore(self, instance: str, name: str, chunks: Iterator[bytes]) -> None:
+        """See the port; the role can log in only meanwhile."""
+        _check(name)
+        archive = Archive.begin(chunks)
+        extensions = archive.extensions()
+        self._make_extensions(instance, name, extensions)
+        schemas = {f"SCHEMA - {extension.schema} " for extension in extensions}
+        kept = [entry for entry in archive.entries if not _is_left_out(entry, schemas)]
+        password = secrets.token_urlsafe(32)
+        with self._control.on(instance) as session:
+            roles.set_password(session, name, password)
+            roles.set_login(session, name, allowed=True)
+        try:
+            self._restore(instance, name, password, archive, kept)
+        finally:
+            self._close(instance, name)
+
+    def digests(self, instance: str, name: str) -> Mapping[str, TableDigest]:
+        """See the port."""
+        _check(name)
+        seconds = self._restore_seconds
+        with self._control.inside(instance, name, seconds=seconds, statement_timeout="0") as session:
+            return digest(session, list_tables(session))
+
+    def drop(self, instance: str, name: str) -> None:
+        """See the port."""
+        _check(name)
+        with self._patient(instance, HOME) as session:
+            roles.set_login(session, name, allowed=False)
+            roles.end_sessions(session, name)
+            session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        roles.drop(self._control, instance, name)
+
+    def names(self, instance: str) -> Sighting[tuple[str, ...]]:
+        """See the port."""
+        try:
+            with self._control.on(instance) as session:
+                found = session.execute(
+                    "SELECT datname FROM pg_database WHERE datname LIKE 's\\_%'"
+                    " UNION SELECT rolname FROM pg_roles WHERE rolname LIKE 's\\_%' ORDER BY 1"
+                )
+                return Present(tuple(name for (name,) in found))
+        except TenantctlError as error:
+            return Unreachable(error.sentence)
+
+    def _make_extensions(self, instance: str, name: str, extensions: Sequence[Extension]) -> None:
+        role = sql.Identifier(name)
+        with self._patient(instance, name) as session:
+            for extension in extensions:
+                schema = sql.Identifier(extension.schema)
+                there = session.execute("SELECT FROM pg_namespace WHERE nspname = %s", [extension.schema]).fetchall()
+                if not there:
+                    session.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(schema, role))
+                statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
+                session.execute(statement.format(sql.Identifier(extension.name), schema))
+
+    def _restore(self, instance: str, name: str, password: str, archive: Archive, kept: Sequence[Entry]) -> None:
+        with contextlib.ExitStack() as stack:
+            list_file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="tenantctl-", suffix=".list"))
+            list_file.write(listed(kept))
+            list_file.flush()
+            proxy = stack.enter_context(self._sessions.socket(instance, with_token=False))
+            process = stack.enter_context(
+                ChildProcess(
+                    "pg_restore",
+                    [
+                        f"--dbname={name}",
+                        f"--use-list={list_file.name}",
+                        "--format=custom",
+                        "--no-owner",
+                        "--no-acl",
+                        "--no-security-labels",
+                        "--no-tablespaces",
+                        "--exit-on-error",
+                        f"--transaction-size={_OBJECTS_AT_ONCE}",
+                        "--no-password",
+                    ],
+                    connection(proxy.folder, name, name, password=password),
+                    feeds=True,
+                )
+            )
+            too_long = stack.enter_context(_ended_after(process, self._restore_seconds))
+            for chunk in archive.chunks():
+                if not process.feed(chunk):
+                    break
+            if code := process.finish():
+                if too_long.is_set():
+                    raise Refused(f"The restore into {name} took longer than {self._restore_seconds:g} s.")
+                raise proxy.failure or _failure(name, code, process.said())
+
+    def _close(self, instance: str, name: str) -> None:
+        """Let the role in no more; a failure must not hide why the restore failed, and `drop` closes it again."""
+        with contextlib.suppress(TenantctlError), self._control.on(instance) as session:
+            roles.set_login(session, name, allowed=False)
+            roles.end_sessions(session, name)
+
+    def _patient(self, instance: str, database: str) -> contextlib.AbstractContextManager[Session]:
+        return self._control.inside(instance, database, seconds=_LONG_SECONDS, statement_timeout=_LONG_STATEMENT)
+
+
+@contextlib.contextmanager
+def _ended_after(process: ChildProcess, seconds: float) -> Iterator[threading.Event]:
+    """Kill a program that takes longer; the event then says so."""
+    too_long = threading.Event()
+
+    def end() -> None:
+        too_long.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield too_long
+    finally:
+        timer.cancel()
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Refused(f"{name!r} is no scratch database's name.", hint="They begin with s_; nothing else is touched.")
+
+
+def _is_left_out(entry: Entry, schemas: set[str]) -> bool:
+    return entry.what.startswith((*_LEFT_OUT, *schemas))
+
+
+def _failure(name: str, code: int, said: Sequence[str]) -> TenantctlError:
+    """What it means that `pg_restore` failed: the archive's fault, unless its words are those of a lost connection."""
+    errors = [line.removeprefix("pg_restore: ") for line in said if "error:" in line] or [f"exit code {code}"]
+    if code < 0 or any(words in line for line in said for words in _WEATHER):
+        return Transient(f"The restore into {name} was interrupted: {errors[0]}", hint="Try again later.")
+    return Refused(f"The archive does not restore into {name}: {errors[0]}")
