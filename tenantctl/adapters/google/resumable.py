@@ -167,7 +167,7 @@ class ResumableUpload:
             if not isinstance(document, dict) or "crc32c" not in document:
                 raise Transient(f"The store's answer about {self._what} is cut short.")
             return document
-        if response.status_code in (404, 410):
+        if response.status_code in (404, 410, 499):
             raise _SessionGone(f"The store has forgotten the upload of {self._what}.")
         if response.status_code == 400 and checksum and "crc32c" in response.text.lower():
             raise _SessionGone(f"The bytes of {self._what} that arrived are not those that were sent.")

@@ -21,6 +21,7 @@ import httplib2
 from google.auth.credentials import Credentials
 from google.auth.transport.requests import AuthorizedSession
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidJSONError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -42,10 +43,10 @@ class TimeLimits:
 
 
 class Watch:
-    """A block of code whose connections are cut after `seconds`."""
+    """A block of code whose connections are cut after `seconds`; it then ends with a TimeoutError."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._sentence = f"the call took longer than {seconds:g} s"
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
         self._lock = threading.Lock()
@@ -64,6 +65,8 @@ class Watch:
         _watches.reset(self._outer)
         with self._lock:
             self._sockets.clear()
+            if self._expired and kind is None:  # what was cut short in its head reads like a whole answer
+                raise TimeoutError(self._sentence)
 
     def guard(self, connection: socket.socket | None) -> None:
         """Take a connection under watch.
@@ -73,7 +76,7 @@ class Watch:
         """
         with self._lock:
             if self._expired:
-                raise TimeoutError(f"the call took longer than {self._seconds:g} s")
+                raise TimeoutError(self._sentence)
             if connection is not None:
                 self._sockets.append(connection)
 
@@ -124,6 +127,16 @@ class _WatchedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedSecurePool}
 
 
+class _WatchedSession(AuthorizedSession):
+    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
+        """Send a request; an answer to a look that is no JSON object is no answer, though the client takes it."""
+        response = super().request(method, url, *arguments, **options)  # type: ignore[no-untyped-call]
+        a_look = method == "GET" and response.ok and not options.get("stream")
+        if a_look and not response.content.lstrip().startswith(b"{"):
+            raise InvalidJSONError("the answer is not one of Google's API", response=response)
+        return response
+
+
 def watched_session(credentials: Credentials, endpoint: str | None) -> AuthorizedSession:
     """A session for the storage client; safe to share between threads.
 
@@ -131,7 +144,7 @@ def watched_session(credentials: Credentials, endpoint: str | None) -> Authorize
         credentials: who is calling.
         endpoint: the URL of a local cloud, which is called without any proxy; None in production.
     """
-    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    session = _WatchedSession(credentials)  # type: ignore[no-untyped-call]
     for scheme in ("http://", "https://"):
         session.mount(scheme, _WatchedAdapter(pool_maxsize=CONNECTIONS_MAX))
     if is_loopback(endpoint):
@@ -144,8 +157,10 @@ def watched_http(credentials: Credentials, endpoint: str | None, limits: TimeLim
     """A transport of its own for one call of the Admin API's client, which cannot share one between threads."""
     proxy = None if is_loopback(endpoint) else httplib2.proxy_info_from_environment
     plain = httplib2.Http(timeout=limits.read_seconds, proxy_info=proxy)
+    expired = threading.Event()
 
     def cut() -> None:
+        expired.set()
         for connection in tuple(plain.connections.values()):
             if connection.sock is not None:
                 with contextlib.suppress(OSError):
@@ -156,6 +171,8 @@ def watched_http(credentials: Credentials, endpoint: str | None, limits: TimeLim
     timer.start()
     try:
         yield google_auth_httplib2.AuthorizedHttp(credentials, http=plain)
+        if expired.is_set():
+            raise TimeoutError(f"the call took longer than {limits.whole_seconds:g} s")
     finally:
         timer.cancel()
         plain.close()
