@@ -107,7 +107,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
-        return rfc3339(value)
+        return rfc3339(value.replace(microsecond=0))
     if isinstance(value, Enum):
         return str(value.value)
     return " ".join(str(value).split()) or "-"
