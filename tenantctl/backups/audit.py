@@ -122,7 +122,7 @@ class ProveLapse:
                 if lapses_by_date(residue, now=writes.now):
                     proof = "the window in which the platform could bring it back has passed"
                     writes.put_residue(replace(residue, lapsed_at=writes.now, proof=proof))
-                    writes.journal("residue-lapsed", residue=residue.id, kind=residue.kind.value, proof=proof)
+                    writes.journal("place-lapsed", place=residue.id, kind=residue.kind.value, proof=proof)
 
 
 def _record(work: Work, copy: Copy, sight: Present[ObjectSeen] | Gone) -> None:

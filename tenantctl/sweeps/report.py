@@ -90,9 +90,11 @@ def _next(facts: Facts, planned: Plan, *, now: datetime) -> Iterator[str]:
             pass
     if planned.because:
         yield planned.because
+    if tenant.state is State.FORGOTTEN:
+        return
     if tenant.due_at > now:
         yield f"the next look is due {rfc3339(tenant.due_at)}"
-    elif tenant.state is not State.FORGOTTEN:
+    else:
         yield "a worker looks at it as soon as one runs: tenantctl run"
 
 
