@@ -106,7 +106,8 @@ class MemoryInstances:
             self._reach()
             if instance not in self._instances:
                 raise NotFound(f"There is no instance {instance}.")
-            if frozenset(roles) <= self._logins.get((instance, email), frozenset({""})):
+            known = self._logins.get((instance, email))
+            if known is not None and frozenset(roles) <= known:
                 return OperationSeen(name="", status="DONE")
             if instance in self.busy or self._running_on(instance):
                 raise Transient(f"Another operation runs on {instance}.")
