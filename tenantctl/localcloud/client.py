@@ -28,6 +28,7 @@ _LONG_SECONDS: Final = 600.0  # a lifecycle over many objects, the recovery of a
 _LARGEST_LOG: Final = 10_000_000
 _POLL_SECONDS: Final = 0.01
 _FOLLOW_SECONDS: Final = 0.2
+_LEASHES: Final[list[int]] = []
 
 
 class LocalCloudFailed(RuntimeError):
@@ -173,6 +174,7 @@ def start(
     project: str = DEFAULT_PROJECT,
     operation_seconds: float | None = None,
     lifecycle_lag: timedelta | None = None,
+    leashed: bool = False,
 ) -> LocalCloud:
     """Start a local cloud in the background, or return the one that runs.
 
@@ -181,6 +183,7 @@ def start(
         project: The project of a new local cloud; one that has been up before keeps its own.
         operation_seconds: How long an operation of the Admin API lasts at least; a moment by default.
         lifecycle_lag: How late a bucket's lifecycle acts; 36 hours by default.
+        leashed: Whether it goes down when this process ends, however that happens; for tests.
 
     Raises:
         LocalCloudFailed: It does not start; the message says why.
@@ -192,7 +195,7 @@ def start(
         folder.prepare(server_account())
         with folder.only_one("up", wait=True):
             if not folder.supervised():
-                _spawn(folder, project, options)
+                _spawn(folder, project, options, _leash() if leashed else ())
     except (BadStateFolder, ProgramsMissing, OSError) as error:
         raise LocalCloudFailed(str(error)) from error
     cloud = LocalCloud.find(folder.path)
@@ -252,7 +255,14 @@ def stop(directory: str | Path | None = None, *, purge: bool = False) -> bool:
     return cloud is not None or left_over
 
 
-def _spawn(folder: StateFolder, project: str, options: list[str]) -> None:
+def _leash() -> tuple[int, ...]:
+    """Return the end of a pipe for the supervisor to hold; the other end closes when this process ends."""
+    held, kept = os.pipe()
+    _LEASHES.append(kept)
+    return (held,)
+
+
+def _spawn(folder: StateFolder, project: str, options: list[str], leash: tuple[int, ...] = ()) -> None:
     """Run a supervisor in a session of its own, and wait until it is ready or, with `--sweep`, through."""
     if folder.log.exists() and folder.log.stat().st_size > _LARGEST_LOG:
         folder.log.replace(folder.log.with_suffix(".log.1"))
@@ -262,6 +272,7 @@ def _spawn(folder: StateFolder, project: str, options: list[str]) -> None:
             with os.fdopen(os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
                 command = [sys.executable, "-m", "tenantctl.localcloud.supervisor"]
                 command += [f"--dir={folder.path}", f"--project={project}", f"--ready={writing}", *options]
+                command += [f"--leash={held}" for held in leash]
                 child = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -269,10 +280,11 @@ def _spawn(folder: StateFolder, project: str, options: list[str]) -> None:
                     stderr=log,
                     cwd="/",
                     start_new_session=True,
-                    pass_fds=[writing],
+                    pass_fds=[writing, *leash],
                 )
         finally:
-            os.close(writing)
+            for given in (writing, *leash):
+                os.close(given)
         said = announcement.read()
     if said == _READY:
         return

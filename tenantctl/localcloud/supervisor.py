@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--ready", type=int, required=True, help="the descriptor to say on that it is ready")
     parser.add_argument("--operation-seconds", type=float, default=Pace.operation_seconds)
     parser.add_argument("--lifecycle-lag-hours", type=float, default=Pace.lifecycle_lag / timedelta(hours=1))
+    parser.add_argument("--leash", type=int, help="a descriptor; when its other end closes, the local cloud goes down")
     parser.add_argument("--sweep", action="store_true", help="only stop what a killed supervisor left running")
     asked = parser.parse_args()
     _log_plainly()
@@ -48,7 +49,7 @@ def main() -> None:
             with folder.only_one("supervisor", wait=False, patient=True) as alone:
                 if not alone:
                     raise BadStateFolder(f"Another supervisor runs in {folder.path}.")
-                asyncio.run(_run(folder, asked.project, pace, None if asked.sweep else announcement))
+                asyncio.run(_run(folder, asked.project, pace, None if asked.sweep else announcement, asked.leash))
         except _EXPECTED as error:
             _LOG.exception("the supervisor ends")
             if not announcement.closed:
@@ -56,7 +57,7 @@ def main() -> None:
             sys.exit(1)
 
 
-async def _run(folder: StateFolder, project: str, pace: Pace, announcement: TextIO | None) -> None:
+async def _run(folder: StateFolder, project: str, pace: Pace, announcement: TextIO | None, leash: int | None) -> None:
     """Run a local cloud until it is told to stop; without an announcement, only stop what runs already."""
     folder.prepare(pgbin.server_account())
     cloud = Cloud(folder, folder.read() or CloudFile(project=project), pace)
@@ -64,6 +65,8 @@ async def _run(folder: StateFolder, project: str, pace: Pace, announcement: Text
     stop = asyncio.Event()
     for order in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(order, stop.set)
+    if leash is not None:
+        asyncio.get_running_loop().add_reader(leash, stop.set)
     try:
         if announcement is not None:
             await cloud.open(control_interface(cloud, stop.set))
@@ -75,6 +78,8 @@ async def _run(folder: StateFolder, project: str, pace: Pace, announcement: Text
             await stop.wait()
             _LOG.info("the local cloud goes down")
     finally:
+        if leash is not None:
+            asyncio.get_running_loop().remove_reader(leash)
         await cloud.close()
     folder.write(dataclasses.replace(cloud.file, pid=None, sockets=None))
     remove_sockets_folder(cloud.file.sockets)

@@ -1,7 +1,8 @@
 """Throw-away local clouds for tests, and the real clients pointed at them.
 
-`throw_away_cloud` starts one with its state under /tmp, where the user that PostgreSQL runs as can enter, and leaves
-nothing behind. Tests share the one of their worker through the fixture `local_cloud` unless they break it.
+`throw_away_cloud` starts one with its state under /tmp, where the user that PostgreSQL runs as can enter. It leaves
+nothing running, even if the test process is killed. Tests share the one of their worker through the fixture
+`local_cloud` unless they disturb it.
 """
 
 import contextlib
@@ -13,9 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
 from google.auth.credentials import Credentials
 from google.cloud.sql.connector import Connector
 from googleapiclient.discovery import build
+from googleapiclient.errors import HttpError
 
 from tenantctl.localcloud import client
 from tenantctl.localcloud.client import LocalCloud
@@ -63,7 +67,7 @@ def throw_away_cloud(instances: Mapping[str, str] | None = None, **options: Any)
         **options: Passed on to `client.start`.
     """
     with throw_away_folder() as folder:
-        cloud = client.start(folder, **{"operation_seconds": 0.0, **options})
+        cloud = client.start(folder, **{"operation_seconds": 0.0, "leashed": True, **options})
         make_instances(cloud, instances or {})
         yield cloud
 
@@ -137,3 +141,25 @@ def connection_name(cloud: LocalCloud, instance: str) -> str:
     """Return what the connector calls an instance: project, region and name."""
     found = {one["name"]: one["connection_name"] for one in cloud.status()["instances"]}
     return str(found[instance])
+
+
+def refused(request: Any) -> tuple[int, str]:
+    """Execute a request of the Admin API that is refused, and return the status and Google's reason."""
+    with pytest.raises(HttpError) as caught:
+        request.execute()
+    details: Any = caught.value.error_details
+    return int(caught.value.status_code), str(details[0]["reason"])
+
+
+def ask_as_operator(cloud: LocalCloud, instance: str, question: str) -> tuple[Any, ...]:
+    """Ask an instance one question through the connector, and return the first row."""
+    with connector(cloud) as made:
+        session: psycopg.Connection[tuple[Any, ...]] = made.connect(
+            connection_name(cloud, instance), "psycopg", user=OPERATOR, db="postgres", enable_iam_auth=True
+        )
+        try:
+            row = session.execute(question.encode()).fetchone()
+        finally:
+            session.close()
+    assert row is not None
+    return row
