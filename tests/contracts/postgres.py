@@ -105,6 +105,10 @@ class RegistryDatabase:
         session.execute("SET search_path = registry, pg_temp")
         return session
 
+    def superuser_session(self) -> psycopg.Connection[Any]:
+        """A bare session of the bootstrap superuser, each statement its own transaction."""
+        return self.session(ADMIN_ROLE)
+
     def close(self) -> None:
         """Closes every engine."""
         for engine in self._engines:

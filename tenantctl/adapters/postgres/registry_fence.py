@@ -163,11 +163,7 @@ class PostgresFencedWrites:
         Raises:
             LeaseLost: the row is no longer ours, which its lock should make impossible.
         """
-        if self._changes:
-            check_change(self._as_read, self._tenant)
-            statement = update(schema.tenants).where(*self._is_ours()).values(self._changes)
-            if self._connection.execute(statement).rowcount != 1:
-                raise lease_lost(self._lease)
+        self._write_changes()
         if self._entries:
             self._connection.execute(insert(schema.journal).values(self._entries).inline())
 
@@ -180,8 +176,19 @@ class PostgresFencedWrites:
         )
 
     def _change(self, **changes: Any) -> None:
+        if "state" in changes and "state" in self._changes:
+            self._write_changes()  # the database, too, is shown each transition by itself
         self._tenant = replace(self._tenant, **changes)
         self._changes.update(changes)
+
+    def _write_changes(self) -> None:
+        if not self._changes:
+            return
+        check_change(self._as_read, self._tenant)
+        statement = update(schema.tenants).where(*self._is_ours()).values(self._changes)
+        if self._connection.execute(statement).rowcount != 1:
+            raise lease_lost(self._lease)
+        self._changes = {}
 
     def _put_copies(self, copies: Sequence[Copy]) -> None:
         if not copies:
@@ -197,8 +204,8 @@ def _or_update(statement: Insert, table: Table, *conditions: Any) -> Insert:
     """The same as an upsert by primary key, which touches no row of another tenant."""
     keys = list(table.primary_key)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if column not in keys}
-    ours = table.c.tenant_uid == statement.excluded.tenant_uid
-    where = ours
+    where = table.c.tenant_uid == statement.excluded.tenant_uid
     for condition in conditions:
         where &= condition
-    return statement.on_conflict_do_update(index_elements=keys, set_=changed, where=where).inline()
+    upserting = statement.on_conflict_do_update(index_elements=keys, set_=changed, where=where).inline()
+    return upserting.execution_options(preserve_rowcount=True)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, text
 
 from tenantctl.adapters.postgres.migrations.foundation import APPLICATION, SCHEMA, act_as_administrator, lay
 from tenantctl.adapters.postgres.registry_engine import answering
+from tenantctl.model.errors import NotFound
 
 _FOLDER: Final = Path(__file__).resolve().parent
 
@@ -56,12 +57,15 @@ def grant_app(engine: Engine, login: str) -> None:
 
     Raises:
         Transient: the registry does not answer.
+        NotFound: the instance has no such login.
         Refused: the login of `engine` may not grant it.
     """
     with answering(), engine.begin() as connection:
         act_as_administrator(connection)
+        if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :login"), {"login": login}):
+            raise NotFound(f"There is no login {login!r} on the registry's instance.", hint="Add it there first.")
         name = connection.dialect.identifier_preparer.quote_identifier(login)
-        connection.execution_options(no_parameters=True).exec_driver_sql(f"GRANT {APPLICATION} TO {name}")
+        connection.exec_driver_sql(f"GRANT {APPLICATION} TO {name}")
 
 
 def _config(connection: Connection | None = None) -> Config:
