@@ -6,14 +6,14 @@ named, because a bucket's locked retention can never be made shorter, and an ins
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from google.api_core.exceptions import Conflict
 from google.cloud.storage import Bucket, Client
 from google.cloud.storage.constants import PUBLIC_ACCESS_PREVENTION_ENFORCED
 
-from tenantctl.adapters.google.answers import explaining
+from tenantctl.adapters.google.answers import AlreadyThere, explaining
 from tenantctl.adapters.google.transport import TimeLimits, Watch
 from tenantctl.adapters.google.vault import bucket_seen
 from tenantctl.model.backup import RetentionClass, bucket_name
@@ -76,11 +76,9 @@ def ensure_bucket(client: Client, plan: BucketPlan) -> bool:
     bucket, made = _fetch(client, plan.name), False
     if bucket is None:
         bucket, made = _make(client, plan), True
-    with explaining(f"lock gs://{plan.name}"), Watch(_LIMITS.whole_seconds):
-        seen = bucket_seen(bucket)
-        if not seen.locked and _same_but_lock(seen, plan.terms):  # a crash came between the making and the locking
-            bucket.lock_retention_policy(timeout=_LIMITS.for_requests)
-            bucket.reload(timeout=_LIMITS.for_requests, retry=None)
+    seen = bucket_seen(bucket)
+    if not seen.locked and replace(seen, locked=True) == plan.terms:  # made just now, or before a crash
+        bucket = _lock(client, bucket)
     seen = bucket_seen(bucket)
     if seen != plan.terms:
         raise Refused(
@@ -113,14 +111,14 @@ def _make(client: Client, plan: BucketPlan) -> Bucket:
             return client.get_bucket(plan.name, timeout=_LIMITS.for_requests, retry=None)
 
 
-def _same_but_lock(seen: BucketSeen, wanted: BucketSeen) -> bool:
-    return (seen.region, seen.lock_days, seen.age_days, seen.soft_delete_seconds, seen.versioning) == (
-        wanted.region,
-        wanted.lock_days,
-        wanted.age_days,
-        wanted.soft_delete_seconds,
-        wanted.versioning,
-    )
+def _lock(client: Client, bucket: Bucket) -> Bucket:
+    try:
+        with explaining(f"lock gs://{bucket.name}"), Watch(_LIMITS.whole_seconds):
+            bucket.lock_retention_policy(timeout=_LIMITS.for_requests, retry=None)
+    except AlreadyThere:  # it has changed since it was looked at: another one was as fast, or the terms will tell
+        pass
+    with explaining(f"look at gs://{bucket.name}"), Watch(_LIMITS.whole_seconds):
+        return client.get_bucket(bucket.name, timeout=_LIMITS.for_requests, retry=None)
 
 
 def ensure_instance(
