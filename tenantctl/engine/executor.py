@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from tenantctl.engine.actions import Action, Actions, Work
-from tenantctl.model.plan import DUTY_OF, Blocker, Duty, Step
+from tenantctl.model.plan import DUTY_OF, Blocker, Do, Duty, Step
 
 BEGUN: Final = "step-begun"
 DONE: Final = "step-done"
@@ -55,7 +55,6 @@ def execute(
         work.heartbeat.renew()
         action = actions[step.do]
         if action.is_done(work, step):
-            _finish_evidence(work, step, action)
             continue
         blockers = tuple(action.guard(work, step))
         if blockers:
@@ -79,26 +78,25 @@ def _perform(work: Work, step: Step, action: Action) -> None:
         action.act(work, step)
 
 
-def _finish_evidence(work: Work, step: Step, action: Action) -> None:
-    """Writes the end of a step that a crash parted from its entry: the effect is there, its evidence was not."""
-    if action.journals_itself:
-        return
-    of_this_step = (
-        entry.event
-        for entry in reversed(work.world.registry.entries(work.tenant.uid))
-        if entry.event in {BEGUN, DONE} and _is_about(entry.body, step)
-    )
-    if next(of_this_step, DONE) == BEGUN:
-        _write(work, DONE, step, found=True)
+def finish_evidence(work: Work, actions: Actions) -> None:
+    """Writes the end of steps that a crash parted from it: the effect is in the world, its evidence was not.
 
-
-def _is_about(body: str, step: Step) -> bool:
-    said = json.loads(body)
-    return (said["do"], said["subject"]) == (step.do, step.subject)
+    Called when a lease was taken over, or after trouble; the journal is read for
+    what it lacks, never for what to do next.
+    """
+    newest: dict[tuple[str, str], tuple[str, Step]] = {}
+    for entry in work.world.registry.entries(work.tenant.uid):
+        if entry.event in {BEGUN, DONE}:
+            said = json.loads(entry.body)
+            step = Step(Do(said["do"]), said["subject"], said["reason"], said["argument"])
+            newest[step.do, step.subject] = (entry.event, step)
+    for event, step in newest.values():
+        if event == BEGUN and actions[step.do].is_done(work, step):
+            _write(work, DONE, step, found=True)
 
 
 def _write(work: Work, event: str, step: Step, *, found: bool = False) -> None:
-    body = {"do": step.do.value, "subject": step.subject, "reason": step.reason}
+    body = {"do": step.do.value, "subject": step.subject, "reason": step.reason, "argument": step.argument}
     if found:
         body["found"] = "the effect of an earlier run was found in the world"
     with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:

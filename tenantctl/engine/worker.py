@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.engine.actions import Actions, Work
-from tenantctl.engine.executor import Outcome, Progress, Result, execute
+from tenantctl.engine.executor import Outcome, Progress, Result, execute, finish_evidence
 from tenantctl.engine.heartbeat import Heartbeat
 from tenantctl.model.errors import LeaseLost, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Duty, Plan, Step
@@ -26,6 +26,7 @@ from tenantctl.ports.world import World
 LEASE_FOR: Final = timedelta(minutes=5)
 RETRY_AFTER: Final = timedelta(minutes=5)
 RETRY_AFTER_MAX: Final = timedelta(hours=6)
+TROUBLE: Final = "trouble"
 ROUNDS_MAX: Final = 8  # plans carried out in one claim; each must have moved the tenant on
 
 Planner = Callable[[World, Tenant], Plan]
@@ -90,9 +91,13 @@ class Worker:
 
     def _rounds(self, uid: str, heartbeat: Heartbeat, steps: list[Step], progress: Progress) -> tuple[Plan, Result]:
         """Plans and executes until a plan has no more steps for this worker, or one does not come to its end."""
+        doubtful = heartbeat.lease.taken_over or any(one.code == TROUBLE for one in self.world.registry.alarms(uid))
         for _ in range(ROUNDS_MAX):
             tenant = self.world.registry.tenant(uid)
             plan = self.planner(self.world, tenant)
+            if doubtful:
+                finish_evidence(Work(self.world, tenant, plan, heartbeat), self.actions)
+                doubtful = False
             if not plan.steps or (self.duty is not None and plan.duty is not self.duty):
                 return plan, Result(Outcome.BLOCKED if plan.blockers else Outcome.DONE)
             result = execute(Work(self.world, tenant, plan, heartbeat), self.actions, duty=self.duty, progress=progress)
@@ -106,13 +111,13 @@ class Worker:
         registry = self.world.registry
         alarming = [blocker for blocker in (*plan.blockers, *result.blockers) if blocker.alarm]
         open_codes = {alarm.code for alarm in registry.alarms(plan.tenant_uid)}
-        if alarming or "trouble" in open_codes or any(code.startswith("blocked/") for code in open_codes):
+        if alarming or TROUBLE in open_codes or any(code.startswith("blocked/") for code in open_codes):
             codes = {f"blocked/{blocker.code}" for blocker in alarming}
             with registry.fenced(heartbeat.lease, plan_digest=plan.digest) as writes:
                 for blocker in alarming:
                     writes.raise_alarm(f"blocked/{blocker.code}", blocker.reason)
                 for code in open_codes - codes:
-                    if code == "trouble" or code.startswith("blocked/"):
+                    if code == TROUBLE or code.startswith("blocked/"):
                         writes.clear_alarm(code)
         registry.release(heartbeat.lease, due_at=due_at, duty=plan.duty)
 
@@ -122,12 +127,12 @@ class Worker:
         """Records what went wrong and comes back later: the longer it has gone on, the later."""
         registry = self.world.registry
         now = registry.now()
-        since = next((alarm.since for alarm in registry.alarms(tenant.uid) if alarm.code == "trouble"), now)
+        since = next((alarm.since for alarm in registry.alarms(tenant.uid) if alarm.code == TROUBLE), now)
         patience = min(max(RETRY_AFTER, (now - since) / 2), RETRY_AFTER_MAX)
         due_at = now + patience * random.uniform(0.8, 1.2)
         try:
             with registry.fenced(heartbeat.lease) as writes:
-                writes.raise_alarm("trouble", trouble.sentence)
+                writes.raise_alarm(TROUBLE, trouble.sentence)
             registry.release(heartbeat.lease, due_at=due_at, duty=None)
         except LeaseLost:
             return Turn(tenant.uid, tenant.label, None, steps, None, trouble, None)

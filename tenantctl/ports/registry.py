@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,12 +15,17 @@ from tenantctl.model.tenant import Instance, Intent, IntentKind, Tenant
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to work on one tenant until `until`; `epoch` is what stops a worker that slept past it."""
+    """The right to work on one tenant until `until`; `epoch` is what stops a worker that slept past it.
+
+    `taken_over` says that another's lease ended without being let go: that
+    worker may have died between an effect and its evidence.
+    """
 
     tenant_uid: str
     owner: str
     epoch: int
     until: datetime
+    taken_over: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ class MemoryRegistry:
             return self._shelf.books.get(uid)
 
     def _leased(self, book: Book, owner: str, until: datetime) -> Lease:
-        lease = Lease(book.tenant.uid, owner, book.epoch + 1, until)
+        lease = Lease(book.tenant.uid, owner, book.epoch + 1, until, taken_over=book.lease is not None)
         tenant = replace(book.tenant, due_at=until)
         self._shelf.replace(
             replace(book, tenant=tenant, lease=lease, lease_intent=tenant.intent_id, epoch=lease.epoch, wake_at=None)

@@ -29,7 +29,7 @@ _LONGEST_DUE: Final = """
                 AND (state <> 'forgotten' OR name IS NOT NULL)
             ) AS earliest
             FROM unnest(CAST(:duties AS text[])) AS duty
-        ) AS dates WHERE earliest IS NOT NULL ORDER BY earliest OFFSET 0
+        ) AS dates ORDER BY earliest NULLS LAST
     ) AS duties
     CROSS JOIN LATERAL (
         SELECT uid FROM registry.tenants
@@ -51,7 +51,7 @@ SET lease_owner = :owner, lease_epoch = lease_epoch + 1, lease_intent_id = inten
     lease_until = registry.tenantctl_now() + CAST(:lease AS interval),
     due_at = registry.tenantctl_now() + CAST(:lease AS interval)
 WHERE uid = ({candidate})
-RETURNING uid, lease_owner, lease_epoch, lease_until
+RETURNING uid, new.lease_owner, new.lease_epoch, new.lease_until, old.lease_owner IS NOT NULL
 """
 _CLAIM_ANY: Final = text(_CLAIM.format(candidate=_LONGEST_DUE))
 _CLAIM_ONE: Final = text(_CLAIM.format(candidate=_THIS_ONE))

@@ -1,0 +1,166 @@
+"""A whole company in memory: its clock, its world, and what a test does to them.
+
+The rooms' real planning, steps and engine run on it; only the outside is fake,
+and each fake passes the same contract suite as the adapter that it stands for.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from tenantctl.adapters.memory.databases import MemoryDatabase, MemoryDatabases, MemoryInstances, MemoryScratch
+from tenantctl.adapters.memory.fuse import Crash, Fuse, fused
+from tenantctl.adapters.memory.instances import MemoryInstances as MemoryAdminApi
+from tenantctl.adapters.memory.registry import MemoryRegistry
+from tenantctl.adapters.memory.vault import MemoryVault
+from tenantctl.bootstrap import catalogue, policies
+from tenantctl.engine.worker import Turn
+from tenantctl.model.backup import RetentionClass, bucket_name
+from tenantctl.model.journal import broken_links
+from tenantctl.model.tenant import Instance, InstanceRole, Tenant
+from tenantctl.offboarding.request import request_cancellation, request_reinstatement
+from tenantctl.onboarding.request import request_tenant
+from tenantctl.ports.vault import BucketSeen
+from tenantctl.ports.world import AssembledWorld
+from tenantctl.sweeps.tenants import sweep
+
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOME, PARTNER = "us-south1", "us-central1"
+TENANTS_INSTANCE, VERIFY_INSTANCE = "tenants-1", "verify-1"
+
+
+@dataclass
+class Company:
+    """Everything a test needs; `world` is what the program sees."""
+
+    moment: datetime = START
+    wrapped: Callable[[AssembledWorld], AssembledWorld] = field(default=lambda world: world)
+
+    def __post_init__(self) -> None:
+        self.registry = MemoryRegistry(self.clock)
+        self.servers = MemoryInstances()
+        self.databases = MemoryDatabases(self.servers)
+        self.scratch = MemoryScratch(self.servers)
+        self.vault = MemoryVault(self.clock)
+        self.admin_api = MemoryAdminApi()
+        for name, role in ((TENANTS_INSTANCE, InstanceRole.TENANTS), (VERIFY_INSTANCE, InstanceRole.VERIFY)):
+            self.registry.add_instance(Instance(name, HOME, role, 400))
+            self.admin_api.add(name, HOME)
+        for region in (HOME, PARTNER):
+            for retention_class, term in policies().backups.classes.items():
+                name = bucket_name("acme", region, retention_class, term.age_days)
+                self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
+
+    def clock(self) -> datetime:
+        """The one clock."""
+        return self.moment
+
+    @cached_property
+    def bare_world(self) -> AssembledWorld:
+        """The world without anything in between."""
+        return AssembledWorld(
+            registry=self.registry,
+            databases=self.databases,
+            scratch=self.scratch,
+            vault=self.vault,
+            instances=self.admin_api,
+            policies=policies(),
+            bucket_prefix="acme",
+            jurisdictions={region.id: region.jurisdiction for region in catalogue().regions},
+        )
+
+    @property
+    def world(self) -> AssembledWorld:
+        """The world as the program is given it."""
+        return self.wrapped(self.bare_world)
+
+    def advance(self, **duration: float) -> None:
+        """Moves the clock, and lets the buckets' lifecycle act."""
+        self.moment += timedelta(**duration)
+        self.vault.expire()
+
+    def run(self, *, fuse: Fuse | None = None) -> list[Turn]:
+        """One sweep; with a fuse, one that may die anywhere."""
+        return list(sweep(self.world if fuse is None else fused_world(self.bare_world, fuse)))
+
+    def run_until_killed(self, touches: int) -> bool:
+        """One sweep that is killed after so many touches of the world; whether it was."""
+        fuse = Fuse(touches)
+        with suppress(Crash):
+            self.run(fuse=fuse)
+        return fuse.blown
+
+    def create(self, name: str = "acme", *, rows: Sequence[str] = ("one", "two"), **options: object) -> Tenant:
+        """A living tenant with some data; not backed up yet."""
+        tenant = self.request(name, **options)
+        self.run()
+        self.database(tenant).tables["public.orders"] = list(rows)
+        return self.registry.tenant(tenant.uid)
+
+    def request(self, name: str = "acme", **options: object) -> Tenant:
+        """A tenant that is only asked for."""
+        given = {"keep_in": None, "connection_limit": None, "extensions": (), **options}
+        tenant, _ = request_tenant(
+            self.world,
+            catalogue(),
+            name=name,
+            based_in="Southlake, TX, US",
+            cause="test",
+            instructing_party="customer",
+            **given,  # type: ignore[arg-type]  # tests name what they need
+        )
+        return tenant
+
+    def cancel(self, tenant: Tenant, *, effective_at: datetime | None = None) -> None:
+        """Asks for a cancellation."""
+        now = self.registry.tenant(tenant.uid)
+        request_cancellation(self.world, now, cause="test", instructing_party="customer", effective_at=effective_at)
+
+    def reinstate(self, tenant: Tenant) -> None:
+        """Asks for a reinstatement."""
+        now = self.registry.tenant(tenant.uid)
+        request_reinstatement(self.world, now, cause="test", instructing_party="customer")
+
+    def deactivated(self, name: str = "acme") -> Tenant:
+        """A tenant in grace."""
+        tenant = self.create(name)
+        self.cancel(tenant)
+        self.run()
+        return self.registry.tenant(tenant.uid)
+
+    def database(self, tenant: Tenant) -> MemoryDatabase:
+        """The tenant's database as it lies on its instance."""
+        return self.servers[tenant.hosting.instance].databases[tenant.hosting.database]
+
+    def has_database(self, tenant: Tenant) -> bool:
+        """Whether the instance has it."""
+        return tenant.hosting.database in self.servers[tenant.hosting.instance].databases
+
+    def events(self, tenant: Tenant) -> list[str]:
+        """The journal's events, after its chain was found whole."""
+        entries = self.registry.entries(tenant.uid)
+        assert list(broken_links(entries, self.registry.head(tenant.uid))) == []
+        return [entry.event for entry in entries]
+
+    def alarms(self, tenant: Tenant) -> set[str]:
+        """The codes of the open alarms."""
+        return {alarm.code for alarm in self.registry.alarms(tenant.uid)}
+
+    def final_buckets(self) -> list[str]:
+        """The names of the buckets of final backups."""
+        age = policies().backups.classes[RetentionClass.FINAL].age_days
+        return [bucket_name("acme", region, RetentionClass.FINAL, age) for region in (HOME, PARTNER)]
+
+
+def fused_world(world: AssembledWorld, fuse: Fuse) -> AssembledWorld:
+    """The world with one fuse in all its ports."""
+    return replace(
+        world,
+        registry=fused(world.registry, fuse),
+        databases=fused(world.databases, fuse),
+        scratch=fused(world.scratch, fuse),
+        vault=fused(world.vault, fuse),
+        instances=fused(world.instances, fuse),
+    )
