@@ -63,7 +63,7 @@ class MemoryInstances:
     def __init__(self) -> None:
         self._instances: dict[str, MemoryInstance] = {}
         self.dump_breaks_after: int | None = None
-        """After how many pieces the next dumps break off; None lets them end."""
+        """After how many pieces a dump breaks off, also one that is being read; None lets them end."""
 
     def __getitem__(self, name: str) -> MemoryInstance:
         return self._instances.setdefault(name, MemoryInstance())
@@ -209,7 +209,7 @@ class MemoryDatabases:
 
     @contextlib.contextmanager
     def _dump(self, hosting: Hosting) -> Iterator[Dump]:
-        yield MemoryDump(self._own(hosting), self.instances.dump_breaks_after)
+        yield MemoryDump(self._own(hosting), self.instances)
 
     def _own(self, hosting: Hosting) -> MemoryDatabase:
         database = self.instances.answering(hosting.instance).databases.get(hosting.database)
@@ -230,10 +230,10 @@ class MemoryDatabases:
 class MemoryDump:
     """A dump in memory: the rows as they were when it was begun."""
 
-    def __init__(self, database: MemoryDatabase, breaks_after: int | None) -> None:
+    def __init__(self, database: MemoryDatabase, instances: MemoryInstances) -> None:
         self._tables = {name: tuple(rows) for name, rows in database.tables.items()}
         self._forced = sorted(database.forced)
-        self._breaks_after = breaks_after
+        self._instances = instances
 
     @property
     def tables(self) -> Mapping[str, TableDigest]:
@@ -251,7 +251,8 @@ class MemoryDump:
             raise Transient(f"The dump failed: row security is forced on {self._forced[0]}")
         lines = [json.dumps([name, list(rows)]).encode() + b"\n" for name, rows in sorted(self._tables.items())]
         for number, line in enumerate((_FIRST_LINE, *lines, _LAST_LINE)):
-            if number == self._breaks_after:
+            breaks_after = self._instances.dump_breaks_after
+            if breaks_after is not None and number >= breaks_after:
                 raise Transient("The dump failed: it broke off.")
             yield line
 

@@ -65,6 +65,8 @@ class RunningDump:
         while chunk := self._process.output.read(_CHUNK):
             yield chunk
         if code := self._process.finish():
+            if self._digests.failed():  # which took the snapshot from `pg_dump`
+                self._digests.result()
             if self._proxy.failure is not None:
                 raise self._proxy.failure
             said = " ".join(self._process.said()[-_LINES_QUOTED:]) or f"exit code {code}"
@@ -143,11 +145,15 @@ class _Digests(threading.Thread):
         except Exception as failure:  # noqa: BLE001 - raised in `result`
             self._failure = failure
 
+    def failed(self) -> bool:
+        """Whether the tables could not be read."""
+        return not self.is_alive() and self._failure is not None
+
     def result(self) -> Mapping[str, TableDigest]:
         """The digests, as soon as they are there."""
         self.join()
         if isinstance(self._failure, psycopg.Error):
-            sentence = f"The tables of {self._database} could not be summed up: {first_line(self._failure)}"
+            sentence = f"The dump of {self._database} failed: {first_line(self._failure)}"
             raise Transient(sentence) from self._failure
         if self._failure is not None:
             raise self._failure
