@@ -76,10 +76,18 @@ def serving(folder: Path, *, lifecycle_lag: timedelta = LIFECYCLE_LAG) -> Iterat
     try:
         yield ObjectService(f"http://127.0.0.1:{port}", clock, faults, app, loop)
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(_stop(runner), loop).result(timeout=30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=30)
         loop.close()
+
+
+async def _stop(runner: web.AppRunner) -> None:
+    await runner.cleanup()
+    waiting = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 _PROGRAM = """
@@ -91,7 +99,7 @@ from tenantctl.localcloud.faults import Faults
 from tenantctl.localcloud.object_store import object_store
 
 async def serve(root):
-    runner = web.AppRunner(object_store(root, LocalClock(root / "clock.json"), Faults()), access_log=None)
+    runner = web.AppRunner(object_store(root / "objects", LocalClock(root / "clock.json"), Faults()), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(runner.addresses[0][1], flush=True)
