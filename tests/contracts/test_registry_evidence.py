@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
+from tenantctl.adapters.postgres.migrations import upgrade
+from tenantctl.adapters.postgres.registry import PostgresRegistry
+from tenantctl.adapters.postgres.registry_engine import registry_engine
 from tenantctl.model.journal import broken_links
 from tenantctl.model.lifecycle import TRANSITIONS, Event
+from tenantctl.model.tenant import Instance, InstanceRole, IntentKind
 from tenantctl.ports.registry import Registry
 from tests.contracts.postgres import (
     ALICE,
@@ -24,7 +30,7 @@ from tests.contracts.postgres import (
     RegistryDatabase,
     postgres_cluster,
 )
-from tests.contracts.registry_samples import Office
+from tests.contracts.registry_samples import REGION, Office, new_tenant
 
 NOT_ALLOWED = psycopg.errors.InsufficientPrivilege
 NOT_POSSIBLE = psycopg.errors.IntegrityConstraintViolation
@@ -65,6 +71,7 @@ APPLICATION_MAY_NOT = (
     "CREATE TABLE registry.mine (a int)",
     "SET ROLE registry_owner",
     "SET SESSION AUTHORIZATION 'bob@example.com'",
+    "UPDATE clock SET movable = true",
     "UPDATE alembic_version SET version_num = '0'",
 )
 
@@ -174,6 +181,32 @@ def test_nobody_says_who_made_a_request_or_when(sealed: Archive, column: str) ->
             f" VALUES ({values})"
         )
     assert [intent.actor for intent in sealed.registry.intents("acme")] == [ALICE]
+
+
+def test_only_a_local_registry_lets_a_session_move_its_clock(cluster: PostgresCluster) -> None:
+    """Anyone can change a setting of one's own session; in production that earns no evidence with a false date."""
+    cluster.create_database("production")
+
+    def connect(login: str, offset: str) -> psycopg.Connection[Any]:
+        session = cluster.connect(login, "production")
+        session.execute("SELECT set_config('tenantctl.clock_offset', %s, false)", [offset])
+        session.commit()
+        return session
+
+    migrating = registry_engine(lambda: connect(MIGRATOR, ""))
+    upgrade(migrating)
+    migrating.dispose()
+    true, false = (PostgresRegistry(registry_engine(partial(connect, ALICE, offset))) for offset in ("", "-1 year"))
+    for registry in (true, false):
+        registry.add_instance(Instance("ew1-a", REGION, InstanceRole.TENANTS, 500))
+    with pytest.raises(DBAPIError, match="moved its clock"):
+        false.request_tenant(new_tenant())
+    tenant = true.request_tenant(new_tenant())
+    with pytest.raises(DBAPIError, match="moved its clock"):
+        false.record_intent(tenant, IntentKind.CANCEL, cause="c", instructing_party="p", effective_at=None)
+    assert [intent.kind for intent in true.intents(tenant.uid)] == [IntentKind.CREATE]
+    for registry in (true, false):
+        registry.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ what the migrations made.
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, FetchedValue, Integer, MetaData, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, FetchedValue, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import func
 from sqlalchemy.sql.functions import Function
@@ -42,6 +42,13 @@ instances: Final = Table(
 )
 
 transitions: Final = Table("transitions", metadata, _text("source", key=True), _text("target", key=True))
+
+clock: Final = Table(
+    "clock",
+    metadata,
+    Column("only_row", Boolean, primary_key=True),
+    Column("movable", Boolean, nullable=False),
+)
 
 tenants: Final = Table(
     "tenants",

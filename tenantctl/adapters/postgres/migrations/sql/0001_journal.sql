@@ -19,6 +19,15 @@ CREATE TABLE journal (
     PRIMARY KEY (tenant_uid, sequence)
 );
 
+-- A setting can be set by any session for itself. Where the registry was made under a moved clock, as every local one is,
+-- that is how it tells the time; anywhere else a session that moves its clock cannot write to the journal, and so cannot
+-- change anything that is journalled.
+CREATE TABLE clock (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    movable boolean NOT NULL
+);
+INSERT INTO clock (movable) VALUES (coalesce(current_setting('tenantctl.clock_offset', true), '') <> '');
+
 -- Whoever inserts gives tenant, event, plan and body. Time, actor, place in the chain and hash are the database's own
 -- word, whatever was given. The function runs as registry_owner, who alone may write the heads; session_user is still
 -- the login that came in. The hash is the one of tenantctl/model/journal.py.
@@ -27,6 +36,12 @@ AS $$
 DECLARE
     head registry.journal_heads;
 BEGIN
+    IF coalesce(current_setting('tenantctl.clock_offset', true), '') <> ''
+        AND NOT EXISTS (SELECT FROM registry.clock WHERE movable)
+    THEN
+        RAISE EXCEPTION 'this session has moved its clock, which only a local registry allows'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
     SELECT * INTO head FROM registry.journal_heads WHERE tenant_uid = NEW.tenant_uid FOR UPDATE;
     IF NOT FOUND THEN
         INSERT INTO registry.journal_heads (tenant_uid, sequence, hash) VALUES (NEW.tenant_uid, 0, repeat('0', 64))
