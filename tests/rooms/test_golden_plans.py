@@ -1,0 +1,214 @@
+"""The plan of every state as a person reads it, held against texts; TENANTCTL_WRITE_GOLDEN=1 writes them anew."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tenantctl.model.backup import CopyState, ResidueKind, RetentionClass
+from tenantctl.model.facts import Facts, LoginsSeen
+from tenantctl.model.lifecycle import State
+from tenantctl.model.plan import Do
+from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.model.tenant import Wanted
+from tenantctl.sweeps.planning import plan
+from tests.rooms.rule_facts import (
+    CANCELLED,
+    CLOSED,
+    CLOSED_LOGINS,
+    CREATED,
+    DESTROY_AFTER,
+    HOSTING,
+    MARKED,
+    ONE_HOUR,
+    OPEN,
+    POLICIES,
+    backup,
+    leaving,
+    residue,
+    ripe_facts,
+    tenant,
+    verified_final,
+    with_copy,
+)
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "plans"
+WRITE = "TENANTCTL_WRITE_GOLDEN"
+
+NIGHT = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)  # its nightly backup is due by then
+SILENT = Unreachable("no answer within 10 s")
+MONTHLY = backup(
+    "b2d4f6h8k3m5", "2026-11-01", CREATED, retention_class=RetentionClass.MONTHLY, seen_at=NIGHT - 3 * ONE_HOUR
+)
+LAST_NIGHT = backup("c3e5g7j9m2p4", "2026-11-22", NIGHT - timedelta(days=1), seen_at=NIGHT)
+TONIGHT = backup("d4f6h8k2n3q5", "2026-11-23", NIGHT, seen_at=NIGHT)
+KEPT = (MONTHLY, LAST_NIGHT)
+FINAL = verified_final(seen_at=CLOSED + timedelta(minutes=9))
+UNVERIFIED = replace(FINAL, verified_at=None, verified_level=None)
+REGISTRY_WINDOW = residue(ResidueKind.REGISTRY_BACKUPS, DESTROY_AFTER, lapsed=True)
+
+CASES: Mapping[str, tuple[Facts, datetime]] = {
+    "requested": (Facts(tenant(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone()), CREATED),
+    "requested-half-made": (
+        Facts(tenant(State.REQUESTED), database=Gone(), roles=Present((HOSTING.owner,)), logins=Gone()),
+        CREATED,
+    ),
+    "requested-cancelled": (Facts(leaving(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone()), CANCELLED),
+    "requested-unreachable": (Facts(tenant(State.REQUESTED), database=SILENT, roles=SILENT, logins=SILENT), CREATED),
+    "active-first-backup": (Facts(tenant(State.ACTIVE)), CREATED),
+    "active-backup-due": (Facts(tenant(State.ACTIVE), backups=KEPT), NIGHT),
+    "active-nothing-due": (Facts(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)), NIGHT + ONE_HOUR),
+    "active-copies-to-look-at": (
+        Facts(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)),
+        NIGHT + 22 * ONE_HOUR,
+    ),
+    "active-copy-lost": (
+        Facts(tenant(State.ACTIVE), backups=(*KEPT, with_copy(TONIGHT, "us-central1", state=CopyState.LOST))),
+        NIGHT + ONE_HOUR,
+    ),
+    "active-scratch-left-behind": (
+        Facts(
+            tenant(State.ACTIVE),
+            backups=(*KEPT, TONIGHT),
+            residues=(residue(ResidueKind.SCRATCH, NIGHT + timedelta(days=1)),),
+        ),
+        NIGHT + ONE_HOUR,
+    ),
+    "active-cancellation-to-come": (
+        Facts(
+            tenant(State.ACTIVE, wanted=Wanted.LEAVING, intent_effective_at=NIGHT + 5 * ONE_HOUR),
+            backups=(*KEPT, TONIGHT),
+        ),
+        NIGHT + ONE_HOUR,
+    ),
+    "active-cancelled": (
+        Facts(
+            leaving(State.ACTIVE, logins_closed_at=None, destroy_after=None), backups=KEPT, database=MARKED, logins=OPEN
+        ),
+        CANCELLED,
+    ),
+    "deactivating-final-backup": (
+        Facts(leaving(State.DEACTIVATING), backups=KEPT, database=MARKED, logins=CLOSED_LOGINS),
+        CLOSED,
+    ),
+    "deactivating-session-left": (
+        Facts(
+            leaving(State.DEACTIVATING, logins_closed_at=None, destroy_after=None),
+            backups=KEPT,
+            database=MARKED,
+            logins=Present(LoginsSeen(can_log_in=False, sessions=1)),
+        ),
+        CLOSED,
+    ),
+    "deactivating-unverified": (
+        Facts(leaving(State.DEACTIVATING), backups=(*KEPT, UNVERIFIED), database=MARKED, logins=CLOSED_LOGINS),
+        CLOSED + timedelta(minutes=5),
+    ),
+    "deactivating-proved": (
+        Facts(leaving(State.DEACTIVATING), backups=(*KEPT, FINAL), database=MARKED, logins=CLOSED_LOGINS),
+        CLOSED + timedelta(minutes=9),
+    ),
+    "deactivating-reinstated": (
+        Facts(leaving(State.DEACTIVATING, wanted=Wanted.LIVING), database=MARKED, logins=CLOSED_LOGINS),
+        CLOSED + ONE_HOUR,
+    ),
+    "deactivated-in-grace": (
+        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=CLOSED_LOGINS),
+        CLOSED + ONE_HOUR,
+    ),
+    "deactivated-found-open": (
+        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=OPEN),
+        CLOSED + ONE_HOUR,
+    ),
+    "deactivated-unreachable": (
+        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=SILENT, logins=SILENT),
+        DESTROY_AFTER,
+    ),
+    "deactivated-final-copy-lost": (
+        Facts(
+            leaving(State.DEACTIVATED),
+            backups=(with_copy(FINAL, "us-south1", state=CopyState.LOST),),
+            database=MARKED,
+            logins=CLOSED_LOGINS,
+        ),
+        CLOSED + ONE_HOUR,
+    ),
+    "deactivated-copies-not-seen-of-late": (
+        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=CLOSED_LOGINS),
+        DESTROY_AFTER,
+    ),
+    "deactivated-ripe": (ripe_facts(), DESTROY_AFTER),
+    "deactivated-other-marker": (
+        replace(ripe_facts(), database=Present(replace(MARKED.value, marker="somebody else's"))),
+        DESTROY_AFTER,
+    ),
+    "deactivated-reinstated": (
+        Facts(
+            leaving(State.DEACTIVATED, wanted=Wanted.LIVING),
+            backups=(replace(FINAL, forced_row_security=('"public"."ledger"',)),),
+            database=MARKED,
+            logins=CLOSED_LOGINS,
+        ),
+        CLOSED + timedelta(days=20),
+    ),
+    "destroying": (Facts(leaving(State.DESTROYING), backups=(FINAL,)), DESTROY_AFTER),
+    "destroyed-copies-remain": (
+        Facts(
+            leaving(State.DESTROYED),
+            backups=(verified_final(seen_at=DESTROY_AFTER),),
+            residues=(
+                residue(ResidueKind.COPY, DESTROY_AFTER + timedelta(days=313)),
+                residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER + timedelta(days=8)),
+            ),
+        ),
+        DESTROY_AFTER + ONE_HOUR,
+    ),
+    "destroyed-window-passed": (
+        Facts(leaving(State.DESTROYED), residues=(residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER),)),
+        DESTROY_AFTER,
+    ),
+    "destroyed-nothing-left": (
+        Facts(leaving(State.DESTROYED), residues=(residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER, lapsed=True),)),
+        DESTROY_AFTER,
+    ),
+    "destroyed-names-blanked": (
+        Facts(leaving(State.DESTROYED, name=None), residues=(REGISTRY_WINDOW,)),
+        DESTROY_AFTER,
+    ),
+    "forgotten": (Facts(leaving(State.FORGOTTEN, name=None), residues=(REGISTRY_WINDOW,)), DESTROY_AFTER),
+    "moving-unknown": (Facts(tenant(State.MOVING), backups=KEPT), NIGHT),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_plan_reads_as_it_should(name: str) -> None:
+    """What a person is shown before anything is done."""
+    facts, now = CASES[name]
+    text = plan(facts, POLICIES, now=now).text() + "\n"
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get(WRITE):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_every_state_and_every_text_has_its_case() -> None:
+    """No state without a text, and no text that nothing is held against."""
+    assert {facts.tenant.state for facts, _ in CASES.values()} == set(State)
+    assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_plan_has_no_clock_in_it(name: str) -> None:
+    """A minute later the same plan comes out, by the same name: what was approved is still what is carried out."""
+    facts, now = CASES[name]
+    assert plan(facts, POLICIES, now=now + timedelta(minutes=1)).digest == plan(facts, POLICIES, now=now).digest
+
+
+def test_every_step_is_planned_somewhere() -> None:
+    """The texts between them show each effect that the program can have."""
+    planned = {step.do for facts, now in CASES.values() for step in plan(facts, POLICIES, now=now).steps}
+    assert planned == set(Do)
