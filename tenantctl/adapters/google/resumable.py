@@ -179,8 +179,7 @@ class ResumableUpload:
 
     def _take_from_buffer(self, stored: int) -> None:
         if not self._stored <= stored <= self.size:
-            sentence = f"The store says it has {stored} bytes of {self._what}, which cannot be."
-            raise Refused(sentence, hint="The upload is lost; begin a new one.")
+            raise _SessionGone(f"The store says it has {stored} bytes of {self._what}, which cannot be.")
         del self._buffer[: stored - self._stored]
         self._stored = stored
 

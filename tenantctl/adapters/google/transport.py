@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 CONNECTIONS_MAX: Final = 32  # for each host; more callers than that wait for each other's connections
+SENT_AT_ONCE: Final = 256 * 1024  # bytes that must leave within the connect time-out, as the client counts it
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class _WatchedSecurePool(HTTPSConnectionPool):
 
 class _WatchedAdapter(HTTPAdapter):
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
+        super().init_poolmanager(*arguments, blocksize=SENT_AT_ONCE, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedSecurePool}
 
 
