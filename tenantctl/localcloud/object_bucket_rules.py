@@ -33,6 +33,17 @@ _CHANGEABLE: Final = (
     "storageClass",
     "versioning",
 )
+_MAPPINGS: Final = (
+    "autoclass",
+    "customPlacementConfig",
+    "hierarchicalNamespace",
+    "iamConfiguration",
+    "labels",
+    "lifecycle",
+    "retentionPolicy",
+    "softDeletePolicy",
+    "versioning",
+)
 _DAY_SECONDS: Final = 86_400
 _HUNDRED_YEARS_SECONDS: Final = 3_155_760_000
 
@@ -48,6 +59,7 @@ def new_bucket(asked: Mapping[str, Any], now: datetime, *, object_retention: boo
     Raises:
         Refusal: 400 for a name or value that Cloud Storage does not take, 501 for what the local cloud cannot do.
     """
+    _check_shapes(asked)
     name = asked.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ("." not in name and len(name) > 63):
         raise invalid(f"Invalid bucket name: {name!r}")
@@ -74,6 +86,7 @@ def changed_bucket(document: Document, change: Mapping[str, Any], now: datetime,
     Raises:
         Refusal: 400 for a value that Cloud Storage does not take, 403 for what a locked policy forbids.
     """
+    _check_shapes(change)
     full = {key: change.get(key) for key in _CHANGEABLE if replace or key in change}
     changed = dict(document)
     for key, value in full.items():
@@ -195,7 +208,7 @@ def _labels(present: Mapping[str, str], change: Mapping[str, str | None] | None)
     if not change:
         return None
     for key, value in change.items():
-        if not _LABEL_KEY.fullmatch(key) or (value is not None and not _LABEL_VALUE.fullmatch(value)):
+        if not _LABEL_KEY.fullmatch(key) or (value is not None and not _LABEL_VALUE.fullmatch(str(value))):
             raise invalid(f"Invalid user label: {key} with value {value}")
     return {key: value for key, value in {**present, **change}.items() if value is not None} or None
 
@@ -206,6 +219,8 @@ def _access(present: Document, change: Mapping[str, Any] | None, now: datetime) 
     if prevention not in ("inherited", "enforced", "unspecified"):
         raise invalid(f"Invalid value for publicAccessPrevention: {prevention!r}")
     asked = change.get("uniformBucketLevelAccess") or change.get("bucketPolicyOnly")
+    if not isinstance(asked, Mapping | None):
+        raise invalid(f"Invalid value for uniformBucketLevelAccess: {asked!r}")
     uniform = present.get("uniformBucketLevelAccess", {"enabled": False})
     if asked is not None and bool(asked.get("enabled")) != uniform["enabled"]:
         uniform = {"enabled": True, "lockedTime": _in_ninety_days(now)} if asked.get("enabled") else {"enabled": False}
@@ -223,6 +238,12 @@ def _recovery_point(document: Document, asked: Any) -> str | None:
     if asked != "ASYNC_TURBO" or document["locationType"] != "dual-region":
         raise invalid(f"The rpo {asked!r} is not available for a bucket in a {document['locationType']}.")
     return "ASYNC_TURBO"
+
+
+def _check_shapes(asked: Mapping[str, Any]) -> None:
+    for key in _MAPPINGS:
+        if not isinstance(asked.get(key), Mapping | None):
+            raise invalid(f"Invalid value for {key}: {asked[key]!r}")
 
 
 def _number(value: Any, name: str) -> int:

@@ -97,6 +97,17 @@ class Intake:
         self._running.update(piece)
 
 
+async def pieces_of(opened: BinaryIO, start: int, length: int) -> AsyncIterator[bytes]:
+    """Yield a part of an open file, piece by piece."""
+    await asyncio.to_thread(opened.seek, start)
+    while length > 0:
+        piece = await asyncio.to_thread(opened.read, min(PIECE_BYTES, length))
+        if not piece:
+            return
+        length -= len(piece)
+        yield piece
+
+
 class ByteStore:
     """The folder with the files."""
 
@@ -159,19 +170,13 @@ class ByteStore:
         self.sync(target)
         return running.digest()
 
-    async def read(self, file: str, start: int, length: int) -> AsyncIterator[bytes]:
-        """Yield a part of a file, piece by piece."""
-        opened = await asyncio.to_thread(self.path(file).open, "rb")
-        try:
-            opened.seek(start)
-            while length > 0:
-                piece = await asyncio.to_thread(opened.read, min(PIECE_BYTES, length))
-                if not piece:
-                    return
-                length -= len(piece)
-                yield piece
-        finally:
-            opened.close()
+    async def open(self, file: str) -> BinaryIO:
+        """Open a file to read it; whoever has it open reads on, also when it is removed meanwhile.
+
+        Raises:
+            FileNotFoundError: The file is not there, or not there any more.
+        """
+        return await asyncio.to_thread(self.path(file).open, "rb")
 
     def discard(self, file: str) -> None:
         """Remove a file, if it is there."""

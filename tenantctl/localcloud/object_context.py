@@ -1,5 +1,6 @@
 """What the endpoints of the object store share: the clock, the metadata, the bytes, and how resources are shown."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ class StoreContext:
     bytes: ByteStore
     metadata: Metadata
     digests: dict[str, RunningDigest] = field(default_factory=dict)
-    writers: dict[str, Any] = field(default_factory=dict)
+    writers: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, root: Path, clock: LocalClock, lifecycle_lag: timedelta) -> "StoreContext":
@@ -79,7 +80,10 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     Raises:
         Refusal: 400, the body is something else.
     """
-    text = await request.text()
+    try:
+        text = (await request.read()).decode()
+    except UnicodeDecodeError as error:
+        raise invalid("The request's body is not UTF-8.") from error
     document = json.loads(text) if text.strip() else {}
     if not isinstance(document, dict):
         raise invalid("The request's body is not a JSON object.")

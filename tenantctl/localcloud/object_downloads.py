@@ -1,14 +1,15 @@
 """Downloads: the bytes of an object, whole or one range of them, streamed with the checksums of the whole."""
 
 import re
-from typing import Final
+from typing import BinaryIO, Final
 
 from aiohttp import web
 
 from tenantctl.localcloud.faults import outgoing_chunks
+from tenantctl.localcloud.object_bytes import pieces_of
 from tenantctl.localcloud.object_context import STORE, etag
 from tenantctl.localcloud.object_metadata import Version
-from tenantctl.localcloud.object_refusals import Refusal
+from tenantctl.localcloud.object_refusals import Refusal, no_such_object
 
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -17,8 +18,17 @@ async def send_bytes(request: web.Request, version: Version) -> web.StreamRespon
     """Answer with an object's bytes.
 
     Raises:
-        Refusal: 416, the range begins after the end.
+        Refusal: 416, the range begins after the end; 404, the object was deleted since it was found.
     """
+    try:
+        opened = await request.app[STORE].bytes.open(version.file)
+    except FileNotFoundError as error:
+        raise no_such_object(version.bucket, version.name) from error
+    with opened:
+        return await _send(request, version, opened)
+
+
+async def _send(request: web.Request, version: Version, opened: BinaryIO) -> web.StreamResponse:
     start, length = wanted_range(request.headers.get("Range"), version.size)
     partial = "Range" in request.headers and _RANGE.fullmatch(request.headers["Range"]) is not None
     response = web.StreamResponse(status=206 if partial else 200, headers=_headers(version))
@@ -27,7 +37,7 @@ async def send_bytes(request: web.Request, version: Version) -> web.StreamRespon
         response.headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{version.size}"
     await response.prepare(request)
     if request.method != "HEAD":
-        async for chunk in outgoing_chunks(request, request.app[STORE].bytes.read(version.file, start, length)):
+        async for chunk in outgoing_chunks(request, pieces_of(opened, start, length)):
             await response.write(chunk)
     await response.write_eof()
     return response

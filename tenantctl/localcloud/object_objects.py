@@ -91,6 +91,8 @@ async def compose(request: web.Request) -> web.Response:
     if body.get("deleteSourceObjects"):
         raise not_emulated("compose with deleteSourceObjects")
     parts = body.get("sourceObjects") or []
+    if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
+        raise invalid("The sourceObjects of a composition are a list of objects.")
     if not 0 < len(parts) <= _MOST_COMPONENTS:
         raise invalid(f"The number of source components lies between 1 and {_MOST_COMPONENTS}.")
     bucket, store = request.match_info["bucket"], request.app[STORE]

@@ -11,6 +11,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -98,10 +99,10 @@ async def begin_upload(request: web.Request) -> web.Response:
     def begin(rows: Transaction, now: datetime) -> None:
         rows.bucket(bucket)
         rows.drop_uploads(now - UPLOAD_LIFETIME)
+        store.bytes.open_to_extend(document["file"], 0).close()
         rows.save_upload(identifier, document, now)
 
     await store.run(begin)
-    store.bytes.open_to_extend(document["file"], 0).close()
     parameters = urlencode({"uploadType": "resumable", "name": name, "upload_id": identifier})
     location = f"{origin(request)}/upload/storage/v1/b/{bucket}/o?{parameters}"
     return web.Response(headers={"Location": location, "X-GUploader-UploadID": identifier})
@@ -112,8 +113,7 @@ async def feed_upload(request: web.Request) -> web.StreamResponse:
     identifier = request.query.get("upload_id", "")
     store = request.app[STORE]
     announced = Announced.of_request(request)
-    await _take_over(store, identifier)
-    try:
+    async with _alone(store, identifier):
         document = await _find(store, identifier)
         if document["state"] == "done":
             return web.json_response(document["resource"])
@@ -130,31 +130,28 @@ async def feed_upload(request: web.Request) -> web.StreamResponse:
         resource = await become_object(request, document["name"], file, digest, document["metadata"], upload=ending)
         store.digests.pop(identifier, None)
         return web.json_response(resource)
-    finally:
-        if store.writers.get(identifier) is asyncio.current_task():
-            del store.writers[identifier]
 
 
 async def cancel_upload(request: web.Request) -> web.Response:
     """Cancel an upload: 499, as the real service answers, and its bytes go."""
     identifier = request.query.get("upload_id", "")
     store = request.app[STORE]
-    await _take_over(store, identifier)
-    document = await _find(store, identifier)
-    if document["state"] == "open":
+    async with _alone(store, identifier):
+        document = await _find(store, identifier)
+        if document["state"] == "open":
 
-        def cancel(rows: Transaction, now: datetime) -> None:
-            rows.save_upload(identifier, {**document, "state": "cancelled"}, now)
-            rows.release(document["file"])
+            def cancel(rows: Transaction, now: datetime) -> None:
+                rows.save_upload(identifier, {**document, "state": "cancelled"}, now)
+                rows.release(document["file"])
 
-        await store.run(cancel)
-        store.digests.pop(identifier, None)
-    del store.writers[identifier]
+            await store.run(cancel)
+            store.digests.pop(identifier, None)
     return web.Response(status=499, reason="Client Closed Request")
 
 
-async def _take_over(store: StoreContext, identifier: str) -> None:
-    """Become the one request that works on an upload; one that still waits for bytes of a lost client is ended."""
+@asynccontextmanager
+async def _alone(store: StoreContext, identifier: str) -> AsyncIterator[None]:
+    """Be the one request that works on an upload; one that still waits for bytes of a lost client is ended."""
     task = asyncio.current_task()
     assert task is not None, "a request is answered within a task"
     while (writer := store.writers.get(identifier)) is not None:
@@ -163,6 +160,11 @@ async def _take_over(store: StoreContext, identifier: str) -> None:
         if store.writers.get(identifier) is writer:
             del store.writers[identifier]
     store.writers[identifier] = task
+    try:
+        yield
+    finally:
+        if store.writers.get(identifier) is task:
+            del store.writers[identifier]
 
 
 async def _find(store: StoreContext, identifier: str) -> Document:

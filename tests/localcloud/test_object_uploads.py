@@ -209,6 +209,7 @@ def test_checksums_are_checked_wherever_they_stand(service, tmp_path, header):
         ("uploadType=multipart&name=x", b"--b\r\n\r\n{\r\n--b\r\n\r\nx", "multipart/related; boundary=b"),
         ("uploadType=resumable&name=x", b"[]", "application/json"),
         ("uploadType=resumable&name=x", b"{", "application/json"),
+        ("uploadType=resumable&name=x", b"\xff", "application/json"),
         ("uploadType=media&name=x&ifGenerationMatch=now", b"x", "text/plain"),
     ],
 )
