@@ -6,7 +6,6 @@ application default credentials stand for) name what the tests marked `live` con
 
 import datetime
 import os
-import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +14,9 @@ import google.auth
 import pg8000.exceptions
 import psycopg
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud.sql.connector import Connector
 
-from tenantctl.localcloud.certificates import Authority, ClientName
+from tenantctl.localcloud.certificates import Authority
 from tenantctl.localcloud.client import LocalCloud
 from tests.localcloud.clouds import (
     OPERATOR,
@@ -29,6 +26,7 @@ from tests.localcloud.clouds import (
     connector,
     finish,
 )
+from tests.localcloud.tls_clients import authority_of, client_context, dial, first_byte_of_answer
 
 DRIVERS = ("pg8000", "psycopg")
 
@@ -147,34 +145,33 @@ def test_an_unknown_instance_and_a_wrong_region_are_told_apart(local_cloud, oper
         ask(operator, f"{local_cloud.project}:asia-east1:one", "psycopg", "SELECT 1", user=OPERATOR)
 
 
-def test_the_connector_refuses_another_authority(local_cloud, tmp_path) -> None:
-    """A server whose certificate another authority made is not spoken to, and neither is a client of one."""
-    ours, name = authority(local_cloud), ClientName(local_cloud.project, "one", OPERATOR)
+def test_certificates_of_another_authority_are_refused_on_both_sides(local_cloud, tmp_path) -> None:
+    """A client does not speak to a server that it cannot verify, nor the server to such a client."""
     foreign = Authority(tmp_path / "foreign")
     with pytest.raises(ssl.SSLCertVerificationError):
-        say_hello(local_cloud, client_of(ours, foreign, name, tmp_path))
-    assert say_hello(local_cloud, client_of(foreign, ours, name, tmp_path)) == b""
-    assert say_hello(local_cloud, client_of(ours, ours, name, tmp_path)) == b"R"
+        dial(local_cloud, client_context(local_cloud, "one", OPERATOR, trusted=foreign))
+    forged = client_context(local_cloud, "one", OPERATOR, issuer=foreign)
+    assert first_byte_of_answer(local_cloud, forged, OPERATOR) == b""
+    genuine = client_context(local_cloud, "one", OPERATOR)
+    assert first_byte_of_answer(local_cloud, genuine, OPERATOR) == b"R"
 
 
-def test_an_expired_certificate_and_none_at_all_are_refused(local_cloud, tmp_path) -> None:
+def test_an_expired_certificate_and_none_at_all_are_refused(local_cloud) -> None:
     """The server hangs up before anything is asked of PostgreSQL."""
-    ours, name = authority(local_cloud), ClientName(local_cloud.project, "one", OPERATOR)
-    lapsed = client_of(ours, ours, name, tmp_path, lifetime=-datetime.timedelta(seconds=5))
-    assert say_hello(local_cloud, lapsed) == b""
+    lapsed = client_context(local_cloud, "one", OPERATOR, lifetime=-datetime.timedelta(seconds=5))
+    assert first_byte_of_answer(local_cloud, lapsed, OPERATOR) == b""
     nameless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     nameless.check_hostname = False
-    nameless.load_verify_locations(cadata=ours.certificate_pem)
-    assert say_hello(local_cloud, nameless) == b""
+    nameless.load_verify_locations(cadata=authority_of(local_cloud).certificate_pem)
+    assert first_byte_of_answer(local_cloud, nameless, OPERATOR) == b""
 
 
-def test_a_certificate_for_an_instance_that_is_not_there_opens_nothing(local_cloud, tmp_path) -> None:
-    """The connection is closed right after the handshake."""
-    ours = authority(local_cloud)
-    gone = client_of(ours, ours, ClientName(local_cloud.project, "nowhere", OPERATOR), tmp_path)
-    assert say_hello(local_cloud, gone) == b""
-    other_project = client_of(ours, ours, ClientName("another-project", "one", OPERATOR), tmp_path)
-    assert say_hello(local_cloud, other_project) == b""
+def test_a_certificate_for_something_else_opens_nothing(local_cloud) -> None:
+    """An instance that is not there, and a project that is not ours: hung up after the handshake."""
+    gone = client_context(local_cloud, "nowhere", OPERATOR)
+    assert first_byte_of_answer(local_cloud, gone, OPERATOR) == b""
+    elsewhere = client_context(local_cloud, "one", OPERATOR, project="another-project")
+    assert first_byte_of_answer(local_cloud, elsewhere, OPERATOR) == b""
 
 
 @pytest.mark.live
@@ -208,38 +205,3 @@ def admin_session(cloud: LocalCloud, instance: str) -> psycopg.Connection:
             return made
         made.close()
     raise AssertionError(f"no server of {instance}")
-
-
-def authority(cloud: LocalCloud) -> Authority:
-    """The local cloud's own certificate authority."""
-    return Authority(cloud.folder.certificates)
-
-
-def client_of(
-    issuer: Authority, trusted: Authority, name: ClientName, folder: Path, lifetime=datetime.timedelta(minutes=5)
-) -> ssl.SSLContext:
-    """A TLS client with a certificate of one authority that believes another one."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    (folder / "client.crt").write_text(issuer.issue(public.decode(), name, lifetime))
-    (folder / "client.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(cadata=trusted.certificate_pem)
-    context.load_cert_chain(folder / "client.crt", folder / "client.key")
-    return context
-
-
-def say_hello(cloud: LocalCloud, context: ssl.SSLContext) -> bytes:
-    """Begin a session as the operator, and return the first byte of the answer; empty if the server hangs up."""
-    words = b"".join(word.encode() + b"\0" for word in ("user", OPERATOR, "database", "postgres")) + b"\0"
-    startup = (len(words) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + words
-    address = cloud.status()["address"].partition(":")[0]
-    with socket.create_connection((address, 3307), timeout=20) as raw, context.wrap_socket(raw) as dialled:
-        try:
-            dialled.sendall(startup)
-            return dialled.recv(1)
-        except (ssl.SSLError, ConnectionError):  # in TLS 1.3 the client learns of a refusal after its handshake
-            return b""

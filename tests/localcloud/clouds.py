@@ -7,16 +7,19 @@ nothing running, even if the test process is killed. Tests share the one of thei
 
 import contextlib
 import datetime
+import functools
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import google.cloud.storage
 import psycopg
 import pytest
-from google.auth.credentials import Credentials
+from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud.sql.connector import Connector
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
@@ -31,6 +34,8 @@ INSTANCES: Mapping[str, str] = {
     "one": "us-central1",
     "two": "europe-west1",
 }
+
+_CONNECTORS: dict[tuple[Path, int | None], Connector] = {}
 
 
 class LocalCredentials(Credentials):
@@ -66,8 +71,9 @@ def throw_away_cloud(instances: Mapping[str, str] | None = None, **options: Any)
             the role cloudsqlsuperuser. None by default.
         **options: Passed on to `client.start`.
     """
-    with throw_away_folder() as folder:
+    with throw_away_folder() as folder, contextlib.ExitStack() as closing:
         cloud = client.start(folder, **{"operation_seconds": 0.0, "leashed": True, **options})
+        closing.callback(_close_connectors, cloud)
         make_instances(cloud, instances or {})
         yield cloud
 
@@ -101,14 +107,28 @@ def make_instances(cloud: LocalCloud, instances: Mapping[str, str]) -> None:
 
 
 def admin_client(cloud: LocalCloud, email: str = OPERATOR) -> Any:
-    """Return the unmodified Admin API client, as an identity."""
+    """Return the unmodified Admin API client, as an identity; one for each thread, as it asks for."""
+    return _admin_client(cloud.endpoints["sqladmin"], cloud.file.pid, email, threading.get_ident())
+
+
+@functools.lru_cache(maxsize=64)
+def _admin_client(endpoint: str, _supervisor: int | None, email: str, _thread: int) -> Any:
     return build(
         "sqladmin",
         "v1",
         credentials=LocalCredentials(email),
-        client_options={"api_endpoint": cloud.endpoints["sqladmin"]},
+        client_options={"api_endpoint": endpoint},
         cache_discovery=False,
         static_discovery=True,
+    )
+
+
+def storage_client(cloud: LocalCloud) -> Any:
+    """Return the unmodified Cloud Storage client, whom the local cloud asks for no token."""
+    return google.cloud.storage.Client(
+        project=cloud.project,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": cloud.endpoints["storage"]},
     )
 
 
@@ -125,16 +145,20 @@ def finish(cloud: LocalCloud, operation: dict[str, Any], *, fails: bool = False)
 @contextlib.contextmanager
 def connector(cloud: LocalCloud, email: str = OPERATOR) -> Iterator[Connector]:
     """Return the unmodified Cloud SQL connector, as an identity, closed at the end of the block."""
-    made = Connector(
+    made = _connector(cloud, email)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _connector(cloud: LocalCloud, email: str) -> Connector:
+    return Connector(
         credentials=LocalCredentials(email),
         sqladmin_api_endpoint=cloud.endpoints["sqladmin"],
         refresh_strategy="lazy",
         timeout=20,
     )
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def connection_name(cloud: LocalCloud, instance: str) -> str:
@@ -152,14 +176,24 @@ def refused(request: Any) -> tuple[int, str]:
 
 
 def ask_as_operator(cloud: LocalCloud, instance: str, question: str) -> tuple[Any, ...]:
-    """Ask an instance one question through the connector, and return the first row."""
-    with connector(cloud) as made:
-        session: psycopg.Connection[tuple[Any, ...]] = made.connect(
-            connection_name(cloud, instance), "psycopg", user=OPERATOR, db="postgres", enable_iam_auth=True
-        )
-        try:
-            row = session.execute(question.encode()).fetchone()
-        finally:
-            session.close()
+    """Ask an instance one question through the connector, and return the first row.
+
+    The connector is kept, because making its key takes longer than all the rest.
+    """
+    key = (cloud.folder.path, cloud.file.pid)
+    if key not in _CONNECTORS:
+        _CONNECTORS[key] = _connector(cloud, OPERATOR)
+    session: psycopg.Connection[tuple[Any, ...]] = _CONNECTORS[key].connect(
+        connection_name(cloud, instance), "psycopg", user=OPERATOR, db="postgres", enable_iam_auth=True
+    )
+    try:
+        row = session.execute(question.encode()).fetchone()
+    finally:
+        session.close()
     assert row is not None
     return row
+
+
+def _close_connectors(cloud: LocalCloud) -> None:
+    for key in [key for key in _CONNECTORS if key[0] == cloud.folder.path]:
+        _CONNECTORS.pop(key).close()
