@@ -278,6 +278,17 @@ class WorkContract:
         office.registry.release(again, due_at=now + 9 * HOUR, duty=Duty.BACKUP)
         assert office.registry.tenant(tenant.uid).due_at == now + 9 * HOUR
 
+    def test_a_look_asked_for_under_a_lease_that_ended_is_the_next_claims(self, office: Office) -> None:
+        """Whoever takes over looks afresh; nothing of the old wish is left."""
+        tenant = office.tenant()
+        office.lease(tenant)
+        office.registry.make_due(tenant.uid)
+        office.advance(FIVE_MINUTES)
+        taken = office.lease(tenant)
+        due_at = office.registry.now() + HOUR
+        office.registry.release(taken, due_at=due_at, duty=Duty.BACKUP)
+        assert office.registry.tenant(tenant.uid).due_at == due_at
+
     def test_a_lease_without_length_is_a_bug(self, office: Office) -> None:
         """It would be over before its first write."""
         lease = office.lease(office.tenant())

@@ -4,6 +4,7 @@ Each test acts in SQL, past the program, as a person with a login could.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -169,6 +170,24 @@ def test_the_actor_is_the_session_user(archive: Archive) -> None:
         session.execute("INSERT INTO journal (tenant_uid, event, plan_digest, body) VALUES ('acme', 'e', '', '{}')")
     assert archive.registry.entries("acme")[-1].actor == BOB
     assert (archive.registry.actor(), archive.office.colleague.actor()) == (ALICE, BOB)
+
+
+def test_entries_past_the_program_wait_their_turn(archive: Archive) -> None:
+    """Whoever inserts at once, holding no row of the tenant's, still makes one chain."""
+    threads, turns = 4, 25
+
+    def insert(number: int) -> None:
+        with archive.session((ALICE, BOB)[number % 2]) as session:
+            for turn in range(turns):
+                session.execute(
+                    "INSERT INTO journal (tenant_uid, event, plan_digest, body) VALUES ('acme', 'e', '', %s)",
+                    [f'{{"number":{number},"turn":{turn}}}'],
+                )
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(insert, range(threads)))
+    assert len(archive.registry.entries("acme")) == 3 + threads * turns
+    assert archive.is_unbroken()
 
 
 @pytest.mark.parametrize("column", ["actor", "requested_at"])
