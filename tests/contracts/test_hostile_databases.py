@@ -240,7 +240,6 @@ def test_an_archives_code_has_no_rights_to_take(place: PostgresPlace, hosting: H
     _run(
         session,
         """
-        CREATE TABLE found (what text);
         CREATE FUNCTION try(statement text) RETURNS bool LANGUAGE plpgsql AS $f$ BEGIN
             EXECUTE statement;
             RETURN true;
@@ -248,7 +247,8 @@ def test_an_archives_code_has_no_rights_to_take(place: PostgresPlace, hosting: H
         END $f$;
         CREATE FUNCTION escape(text) RETURNS bool LANGUAGE plpgsql AS $f$ DECLARE attempt text; BEGIN
             IF current_database() LIKE 's\\_%' THEN
-                FOREACH attempt IN ARRAY ARRAY['SET ROLE cloudsqlsuperuser', 'CREATE ROLE evil', 'CREATE EXTENSION dblink',
+                FOREACH attempt IN ARRAY ARRAY['SET ROLE cloudsqlsuperuser', 'CREATE ROLE evil',
+                    'CREATE EXTENSION dblink SCHEMA public',
                     'SET SESSION AUTHORIZATION cloudsqlsuperuser', 'COMMENT ON DATABASE postgres IS $$evil$$',
                     'GRANT cloudsqlsuperuser TO CURRENT_USER', 'SELECT pg_read_file($$/etc/passwd$$)'] LOOP
                     IF public.try(attempt) THEN RAISE EXCEPTION 'evil may %', attempt; END IF;

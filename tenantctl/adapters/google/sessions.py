@@ -33,8 +33,8 @@ _SERVICE_ACCOUNT_SUFFIX: Final = ".gserviceaccount.com"
 _FAREWELL_SECONDS: Final = 3.0
 
 
-class _Blocked(TimeoutError):
-    """A connector did not answer in time."""
+class _Blocked(Exception):
+    """A connector did not answer in time; its loop may never come back."""
 
 
 class _Line:
@@ -61,12 +61,11 @@ class _Line:
         pending = asyncio.run_coroutine_threadsafe(
             self._connector.connect_async(self._name, "psycopg", **options), self._loop
         )
-        try:
-            return cast("psycopg.Connection", pending.result(self._seconds))
-        except concurrent.futures.TimeoutError as error:
+        if concurrent.futures.wait((pending,), self._seconds).not_done:
             pending.add_done_callback(_hang_up)  # should it come about after all, nobody wants it any more
             pending.cancel()
-            raise _Blocked(f"no session came about within {self._seconds:g} s") from error
+            raise _Blocked(f"no session came about within {self._seconds:g} s")
+        return cast("psycopg.Connection", pending.result())
 
     def close(self) -> None:
         """End the connector; one that is blocked is left to its thread, which ends with the process."""
@@ -80,7 +79,8 @@ class _Line:
 
     def abandon(self) -> None:
         """Leave a blocked connector alone; should it wake, it ends."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        farewell = asyncio.run_coroutine_threadsafe(self._farewell(), self._loop)
+        farewell.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
 
     async def _farewell(self) -> None:
         await self._connector.close_async()
@@ -164,6 +164,10 @@ class Sessions:
                 )
         except Exception as error:
             self._learn_from(instance, error)
+            if isinstance(error, _Blocked):
+                raise Transient(
+                    f"The instance {instance} does not answer: {error}.", hint="Try again later."
+                ) from error
             if isinstance(error, aiohttp.ClientResponseError):
                 raise explained(error.status, {"error": {"message": error.message}}, doing) from error
             if isinstance(error, psycopg.Error):
@@ -209,11 +213,10 @@ class Sessions:
         self._entrances.forget(instance)
         with self._lock:
             line = self._lines.pop(instance, None)
-            blocked = isinstance(error.__cause__, _Blocked)
-            if blocked:
+            if isinstance(error, _Blocked):
                 self._suspects.add(instance)
         if line is not None:
-            (line.abandon if blocked else line.close)()
+            (line.abandon if isinstance(error, _Blocked) else line.close)()
 
 
 def startup_options(settings: Mapping[str, str]) -> str:
