@@ -11,12 +11,12 @@ from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, ResidueKind, RetentionClass
 from tenantctl.model.errors import NotFound, Transient
 from tenantctl.model.plan import Step
-from tenantctl.model.policy import BackupsPolicy
+from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import new_uid
 from tenantctl.ports.vault import ObjectSeen
 
-WRITING_MAX: Final = timedelta(hours=24)  # counted into the promise: an object's age starts when it is sealed
+WRITING_MAX: Final = timedelta(days=WRITING_DAYS_MAX)
 SHORT_OF_COPIES: Final = "short-of-copies"
 
 

@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, RetentionClass, bucket_name, object_name
 from tenantctl.model.calendar import month_slot, week_slot
 from tenantctl.model.policy import BackupsPolicy
+
+SERVES_A_MONTH: Final = frozenset({RetentionClass.MONTHLY, RetentionClass.FINAL})
+SERVES_A_WEEK: Final = SERVES_A_MONTH | {RetentionClass.WEEKLY}
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,15 @@ def choose_class(backups: Iterable[Backup], *, now: datetime) -> Choice:
     """Monthly for the first complete backup of the UTC month, weekly likewise, else daily.
 
     What only began does not count: a month whose first backup failed gets its
-    monthly one from the next.
+    monthly one from the next. Nor does a daily one that was planned before the
+    month's turn and begun after it: it will not be kept as long as a month needs.
     """
     complete = [backup for backup in backups if backup.state is BackupState.COMPLETE]
-    if not any(month_slot(backup.begun_at) == month_slot(now) for backup in complete):
+    months = {month_slot(backup.begun_at) for backup in complete if backup.retention_class in SERVES_A_MONTH}
+    if month_slot(now) not in months:
         return Choice(RetentionClass.MONTHLY, f"the first complete one of {month_slot(now)}")
-    if not any(week_slot(backup.begun_at) == week_slot(now) for backup in complete):
+    weeks = {week_slot(backup.begun_at) for backup in complete if backup.retention_class in SERVES_A_WEEK}
+    if week_slot(now) not in weeks:
         return Choice(RetentionClass.WEEKLY, f"the first complete one of {week_slot(now)}")
     return Choice(RetentionClass.DAILY, f"{month_slot(now)} and {week_slot(now)} have theirs")
 

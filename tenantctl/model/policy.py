@@ -14,6 +14,7 @@ from tenantctl.model.region import RegionsPolicy
 
 STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 LOCK_TO_AGE_DAYS_MAX: Final = 2
+WRITING_DAYS_MAX: Final = 1  # a copy's age counts from its seal, which comes this long after its snapshot at most
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,14 @@ class BackupsPolicy:
         allowed = shortest_days_in_months(self.promise_months)
         needed = self.days_readable(term)
         if needed > allowed:
-            parts = f"age {term.age_days} + repair {self.repair_days} + lag {self.lifecycle_lag_days}"
-            total = f"{parts} + key residue {self.key_residue_days} = {needed} days"
+            parts = f"writing {WRITING_DAYS_MAX} + age {term.age_days} + repair {self.repair_days}"
+            total = f"{parts} + lag {self.lifecycle_lag_days} + key residue {self.key_residue_days} = {needed} days"
             yield f"{key}.age_days", f"{total}, but {self.promise_months} months can be as short as {allowed} days"
 
     def days_readable(self, term: Term) -> int:
         """The most days from a record's deletion until its last byte in this class is unreadable."""
-        return term.age_days + self.repair_days + self.lifecycle_lag_days + self.key_residue_days
+        after = self.repair_days + self.lifecycle_lag_days + self.key_residue_days
+        return WRITING_DAYS_MAX + term.age_days + after
 
 
 @dataclass(frozen=True)

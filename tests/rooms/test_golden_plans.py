@@ -44,7 +44,7 @@ MONTHLY = backup(
     "b2d4f6h8k3m5", "2026-11-01", CREATED, retention_class=RetentionClass.MONTHLY, seen_at=NIGHT - 3 * ONE_HOUR
 )
 LAST_NIGHT = backup("c3e5g7j9m2p4", "2026-11-22", NIGHT - timedelta(days=1), seen_at=NIGHT)
-TONIGHT = backup("d4f6h8k2n3q5", "2026-11-23", NIGHT, seen_at=NIGHT)
+TONIGHT = backup("d4f6h8k2n3q5", "2026-11-23", NIGHT, retention_class=RetentionClass.WEEKLY, seen_at=NIGHT)
 KEPT = (MONTHLY, LAST_NIGHT)
 FINAL = verified_final(seen_at=CLOSED + timedelta(minutes=9))
 UNVERIFIED = replace(FINAL, verified_at=None, verified_level=None)

@@ -197,7 +197,7 @@ def test_an_unknown_key_is_refused(folder: Path, file: str, key: str) -> None:
         ("backups.yaml", "classes.yearly", {"lock_days": 1, "age_days": 2}, "must be one of 'daily', 'weekly'"),
         ("backups.yaml", "classes.final.lock_days", 331, "must be less than age_days"),
         ("backups.yaml", "classes.final.lock_days", 328, "by at most 2"),
-        ("backups.yaml", "classes.final", {"lock_days": 340, "age_days": 341}, "= 366 days, but 12 months"),
+        ("backups.yaml", "classes.final", {"lock_days": 340, "age_days": 341}, "= 367 days, but 12 months"),
         ("backups.yaml", "promise_months", 0, "must be at least 1"),
         ("backups.yaml", "promise_months", 36_500, None),
         ("backups.yaml", "copies_min", 1, "must be at least 2"),
