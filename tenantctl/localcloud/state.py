@@ -1,7 +1,7 @@
 """Where a local cloud keeps its state, and what it remembers from one start to the next.
 
 Everything lies in one folder, but for the unix sockets of the clusters, whose addresses must be short. The folder is
-named on the command line, else by `TENANTCTL_LOCAL_DIR`, else it is the usual place for a user's state.
+chosen as `tenantctl.local_folder` says.
 """
 
 import fcntl
@@ -19,10 +19,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from tenantctl.local_folder import CONFIG_NAME, local_folder
 from tenantctl.pgbin import ServerAccount
 
-FOLDER_VARIABLE: Final = "TENANTCTL_LOCAL_DIR"
-_ROOT_FOLDER: Final = Path("/var/lib/tenantctl/local")
 _SOCKETS_PARENT: Final = Path("/tmp")  # noqa: S108 - short on every system; the folder made in it is closed to others
 _SOCKETS_PREFIX: Final = "tenantctl-"
 _CONTENTS: Final = (
@@ -33,6 +32,7 @@ _CONTENTS: Final = (
     "clock.json*",
     "supervisor.log*",
     "*.lock",
+    f"{CONFIG_NAME}*",
     "cloud.json*",  # last: what was interrupted can be begun again
 )
 _LOCK_ATTEMPTS: Final = 100
@@ -192,11 +192,7 @@ def find_state_folder(named: str | None) -> StateFolder:
     Args:
         named: What the command line says, if anything.
     """
-    if chosen := named or os.environ.get(FOLDER_VARIABLE):
-        return StateFolder(Path(chosen))
-    if os.geteuid() == 0:
-        return StateFolder(_ROOT_FOLDER)
-    return StateFolder(Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "tenantctl" / "local")
+    return StateFolder(local_folder(named))
 
 
 def sockets_folder(remembered: str | None, account: ServerAccount) -> Path:

@@ -29,6 +29,11 @@ SUPERUSER_ROLE: Final = "cloudsqlsuperuser"
 IAM_USER_ROLE: Final = "cloudsqliamuser"
 IAM_SERVICE_ACCOUNT_ROLE: Final = "cloudsqliamserviceaccount"
 
+# Small segments of the log: most clusters write little, and each of them begins as a copy.
+_INITDB: Final = (
+    *("-U", ADMIN_ROLE, "-E", "UTF8", "-A", "scram-sha-256"),
+    *("--wal-segsize=4", "--no-sync", "--no-instructions"),
+)
 # In single-user mode a line is a command.
 _ROLES: Final = f"""\
 CREATE ROLE {SUPERUSER_ROLE} NOLOGIN CREATEDB CREATEROLE;
@@ -84,7 +89,7 @@ def ensure_template(programs: PostgresPrograms, account: ServerAccount, cache: P
     Raises:
         ClusterFailed: initdb did not succeed.
     """
-    recipe = "\0".join((_ROLES, _AUTHENTICATION, _settings(programs), _BOOKS, str(account.uid)))
+    recipe = "\0".join((*_INITDB, _ROLES, _AUTHENTICATION, _settings(programs), _BOOKS, str(account.uid)))
     digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     target = cache / f"cluster-{programs.major}.{programs.minor}-{digest}"
     if target.exists():
@@ -110,13 +115,12 @@ def copy_command(template: Path, target: Path) -> list[str]:
 
 
 def _make(programs: PostgresPrograms, account: ServerAccount, folder: Path) -> None:
-    common = ["-U", ADMIN_ROLE, "-E", "UTF8", "-A", "scram-sha-256", "--no-sync", "--no-instructions"]
     with tempfile.TemporaryDirectory(prefix="tenantctl-") as scratch:
         Path(scratch).chmod(0o755)
         password = Path(scratch, "password")
         password.write_text(os.urandom(16).hex())  # initdb insists on one; no line of pg_hba.conf ever asks for it
         password.chmod(0o644)
-        initdb: list[str | Path] = [programs.path("initdb"), "-D", folder, f"--pwfile={password}", *common]
+        initdb: list[str | Path] = [programs.path("initdb"), "-D", folder, f"--pwfile={password}", *_INITDB]
         locales = (["--locale=C.UTF-8"], ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"])
         for attempt, locale in enumerate(locales, 1):
             try:

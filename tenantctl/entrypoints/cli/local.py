@@ -197,12 +197,9 @@ def clear_faults(directory: str | None, identifier: str | None) -> None:
 
 def _provision(status_now: dict[str, Any], regions: tuple[str, ...]) -> None:
     """Have the bare cloud set up like a real project: registry, buckets, instances, through the real APIs."""
-    # OPTIONAL IMPORT, a plain one as soon as tenantctl.bootstrap exists: the guard and find_spec go then.
-    from importlib import import_module
-    from importlib.util import find_spec
+    from tenantctl.bootstrap import provision_local
 
-    if find_spec("tenantctl.bootstrap") is not None:
-        import_module("tenantctl.bootstrap").provision_local(status_now, regions)
+    provision_local(status_now, regions)
 
 
 def _print_table(found: dict[str, Any]) -> None:
