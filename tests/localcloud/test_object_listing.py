@@ -15,6 +15,7 @@ from tenantctl.localcloud.object_listing import Listing, Page, name_after_all, r
 from tenantctl.localcloud.object_metadata import Metadata, Transaction, Version
 from tests.localcloud.object_service import serving
 
+rules = settings(deadline=None)  # a busy machine is no failure
 NAMES = st.text(alphabet="ab/é\ud7ff\ue000\U0010ffff", min_size=1, max_size=5)
 
 
@@ -65,7 +66,7 @@ LISTINGS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(rules, max_examples=60)
 @given(names=st.sets(NAMES, max_size=25), listing=LISTINGS)
 def test_pages_together_are_the_listing(tmp_path_factory, names, listing):
     """In order, nothing twice, nothing missed, and no page is larger than asked for."""
@@ -83,6 +84,7 @@ def test_pages_together_are_the_listing(tmp_path_factory, names, listing):
     assert (items, prefixes) == modelled(names, listing)
 
 
+@rules
 @given(NAMES, NAMES)
 def test_the_name_after_all_is_the_next_one(prefix, name):
     """Everything with the prefix is before it, everything else after the prefix is not."""

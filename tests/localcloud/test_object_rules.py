@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tenantctl.localcloud.object_bucket_rules import new_bucket
@@ -23,6 +23,7 @@ from tenantctl.localcloud.object_rules import (
     refuse_if_kept,
 )
 
+rules = settings(deadline=None)  # a busy machine is no failure
 BEGUN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SECONDS = st.integers(1, 400 * 86_400)
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2029, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
@@ -39,6 +40,7 @@ def stored(metadata: dict[str, Any], of: dict[str, Any], at: datetime) -> dict[s
     return {"name": "copy", "bucket": "vault", **new_object(metadata, of, at)}
 
 
+@rules
 @given(MOMENTS)
 def test_times_are_written_and_read_back(moment):
     """To the millisecond, whatever the offset."""
@@ -46,6 +48,7 @@ def test_times_are_written_and_read_back(moment):
     assert format_time(moment).endswith("Z")
 
 
+@rules
 @given(period=SECONDS, made=MOMENTS, later=SECONDS)
 def test_retention_keeps_an_object_until_its_time_and_not_longer(period, made, later):
     """Exactly as long as the bucket's policy says, counted from its creation."""
@@ -56,6 +59,7 @@ def test_retention_keeps_an_object_until_its_time_and_not_longer(period, made, l
     assert expiration_shown(document, of) == made + timedelta(seconds=period)
 
 
+@rules
 @given(period=SECONDS, own=SECONDS, made=MOMENTS)
 def test_policy_and_configuration_keep_together(period, own, made):
     """The later of the two ends decides."""
@@ -65,6 +69,7 @@ def test_policy_and_configuration_keep_together(period, own, made):
     assert kept_until(document, of) == made + timedelta(seconds=max(period, own))
 
 
+@rules
 @given(st.booleans(), st.booleans(), st.booleans(), SECONDS, MOMENTS)
 def test_a_hold_keeps_what_retention_no_longer_does(temporary, event_based, retained, period, made):
     """Any one of them is enough, and none of them means that the object can go."""
@@ -75,6 +80,7 @@ def test_a_hold_keeps_what_retention_no_longer_does(temporary, event_based, reta
     assert (expiration_shown(document, of) is None) == event_based
 
 
+@rules
 @given(period=SECONDS, held=SECONDS, made=MOMENTS)
 def test_only_an_event_based_hold_restarts_the_clock(period, held, made):
     """Released, it counts the whole period again; a temporary hold changes nothing."""
@@ -93,6 +99,7 @@ def test_the_refusals_name_their_reason():
         assert (refused.value.status, refused.value.reason) == (403, reason)
 
 
+@rules
 @given(first=SECONDS, second=SECONDS, unlock=st.booleans(), mode=st.sampled_from(["Locked", "Unlocked"]))
 def test_a_locked_configuration_only_grows(first, second, unlock, mode):
     """Whatever is asked, and with whatever override, its end never comes nearer."""
@@ -148,6 +155,7 @@ def test_metadata_that_cannot_be_is_refused(metadata):
     assert (refused.value.status, refused.value.reason) == (400, "invalid")
 
 
+@rules
 @given(st.lists(MOMENTS, min_size=1, max_size=6))
 def test_custom_time_never_moves_back(moments):
     """Whatever is asked in whatever order, the time that stands is never earlier than one that stood."""
@@ -181,6 +189,7 @@ def test_a_patch_merges_and_an_update_replaces_without_releasing():
 PRESENT = st.one_of(st.none(), st.integers(1, 4))
 
 
+@rules
 @given(PRESENT, PRESENT, st.integers(0, 4), st.integers(1, 4))
 def test_preconditions_mean_what_they_say(generation, metageneration, wanted, wanted_metageneration):
     """To match is equality, with 0 for absence; not to match is its opposite."""
@@ -200,6 +209,7 @@ def test_preconditions_mean_what_they_say(generation, metageneration, wanted, wa
     assert passes(metageneration_not_match=wanted_metageneration) == (wanted_metageneration != metageneration)
 
 
+@rules
 @given(age=st.integers(0, 400), seconds=st.integers(-5, 5), made=MOMENTS)
 def test_an_age_is_reached_to_the_second(age, seconds, made):
     """Neither earlier nor later than the rule says, of the moment at which it is read."""
@@ -248,6 +258,7 @@ def test_delete_wins_over_a_change_of_class():
         assert action["type"] == kind
 
 
+@rules
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 200))
 def test_a_range_is_a_slice(first, last, size):
     """What the header asks for is what Python would cut out, or nothing is left of it and it is refused."""
