@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tenantctl.localcloud.clock import ClockWentBack, LocalClock, parse_duration
 
-
 rules = settings(deadline=None)  # a busy machine is no failure
 
 
