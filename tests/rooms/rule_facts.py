@@ -114,9 +114,9 @@ def verified_final(*, seen_at: datetime | None = None, **changes: Any) -> Backup
     )
 
 
-def with_copy(of: Backup, region: str, **changes: Any) -> Backup:
+def with_copy(of: Backup, where: str, /, **changes: Any) -> Backup:
     """A backup whose copy in one region is otherwise."""
-    copies = tuple(replace(copy, **changes) if copy.region == region else copy for copy in of.copies)
+    copies = tuple(replace(copy, **changes) if copy.region == where else copy for copy in of.copies)
     return replace(of, copies=copies)
 
 
