@@ -1,0 +1,111 @@
+"""The first days: three customers come, each to the closest region, and their nights are backed up."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from tests.demo import erp
+from tests.demo.customers import Login, load_pgbench, load_shop, trade
+from tests.demo.evidence import Json, in_two_regions, is_closest, newest, regions_holding
+from tests.demo.ledger import Promise
+from tests.demo.scene import Guest, Scene
+
+SEED: Final = 2026
+PGBENCH_SCALE: Final = 1
+NIGHTS: Final = 2
+
+
+def sign_up(scene: Scene) -> None:
+    """Three customers are created, and each is told where it is, and why there."""
+    scene.timeline.chapter(scene.now(), "Three customers sign up")
+    answers = scene.cli.json_together(*(_creation(guest) for guest in scene.guests))
+    for guest, answer in zip(scene.guests, answers, strict=True):
+        placement, tenant = answer["placement"], answer["tenant"]
+        guest.uid, guest.region = tenant["uid"], placement["region"]
+        guest.instance = tenant["hosting"]["instance"]
+        scene.timeline.say(f"{guest.name}, {guest.business}, is based in {guest.based_in} ({_place(placement)}).")
+        first, second = [row for row in placement["candidates"] if row["allowed"]][:2]
+        scene.timeline.check(
+            Promise.CLOSEST,
+            f"{guest.name} is in the closest region",
+            holds=tenant["state"] == "active" and is_closest(placement) and placement["deviation"] is None,
+            evidence=f"{guest.region}, {first['distance_km']:,.0f} km away;"
+            f" next would be {second['region']}, {second['distance_km']:,.0f} km",
+        )
+
+
+def move_in(scene: Scene) -> None:
+    """Each customer gets a password, logs in with it, and brings its data."""
+    told = scene.cli.json_together(
+        *(("tenant", "connect-info", guest.uid) for guest in scene.guests),
+        *(("tenant", "rotate-password", guest.uid) for guest in scene.guests),
+    )
+    for guest, info, secret in zip(scene.guests, told[:3], told[3:], strict=True):
+        guest.login = Login(info["instance"], info["database"], info["user"], secret["password"])
+    with scene.customers.session(scene.stays.way_in) as session:
+        load_pgbench(session, PGBENCH_SCALE)
+    with scene.customers.session(scene.leaves.way_in) as session:
+        erp.load(session, erp.generate(SEED))
+    with scene.customers.session(scene.returns.way_in) as session:
+        load_shop(session)
+    for guest in scene.guests:
+        guest.content = scene.customers.content(guest.way_in)
+        scene.timeline.say(f"{guest.name} has loaded its data over its own login: {guest.content}.")
+
+
+def first_backups(scene: Scene) -> None:
+    """Everything is backed up at once; the largest schema's backup is proved by a restore."""
+    scene.cli.together(*(("backup", "now", guest.uid) for guest in scene.guests))
+    proof = scene.cli.ask("backup", "verify", scene.leaves.uid)
+    listed = scene.cli.json_together(*(("backup", "list", guest.uid) for guest in scene.guests))
+    for guest, backups in zip(scene.guests, listed, strict=True):
+        _check_backup(scene, guest, newest(backups))
+    backup, content = newest(listed[1]), scene.leaves.content
+    scene.timeline.check(
+        Promise.PROVED,
+        f"the backup of {scene.leaves.name} restores, and holds what the customer counted",
+        holds=backup["verified_level"] == "L3"
+        and content is not None
+        and (backup["tables"], backup["rows"]) == (content.tables, content.rows),
+        evidence=proof.output.strip().rpartition("\n")[2],
+    )
+
+
+def nights(scene: Scene) -> None:
+    """Nights pass; the scheduled run backs everybody up, whatever the customers did by day."""
+    for night in range(1, NIGHTS + 1):
+        with scene.customers.session(scene.stays.way_in) as session:
+            trade(session, 100)
+        scene.advance(timedelta(days=1), f"Night {night} of backups")
+        turns = {turn["uid"]: turn for turn in scene.sweep()}
+        backed_up = [guest.name for guest in scene.guests if "back-up" in turns.get(guest.uid, {}).get("steps", ())]
+        scene.timeline.check(
+            Promise.TWO_REGIONS,
+            "every customer is backed up that night",
+            holds=len(backed_up) == len(scene.guests),
+            evidence=", ".join(backed_up) or "nobody",
+        )
+    scene.stays.content = scene.customers.content(scene.stays.way_in)
+    _check_backup(scene, scene.stays, newest(scene.backups(scene.stays)))
+
+
+def _creation(guest: Guest) -> Sequence[str]:
+    extensions = [word for extension in guest.extensions for word in ("--extension", extension)]
+    return ("tenant", "create", guest.name, "--based-in", guest.based_in, *extensions, "--wait")
+
+
+def _place(placement: Json) -> str:
+    place = placement["place"]
+    return ", ".join(part for part in (place["name"], place["subdivision"], place["country"]) if part)
+
+
+def _check_backup(scene: Scene, guest: Guest, backup: Json) -> None:
+    """A backup is what the program says and what the buckets themselves show."""
+    seen = [scene.witness.size(copy["bucket"], copy["object_name"]) for copy in backup["copies"]]
+    scene.timeline.check(
+        Promise.TWO_REGIONS,
+        f"the newest backup of {guest.name} lies in two regions",
+        holds=in_two_regions(backup) and seen == [backup["size"]] * len(backup["copies"]),
+        evidence=f"{', '.join(sorted(regions_holding(backup)))}; {backup['rows']:,} rows in {backup['size']:,} bytes;"
+        " both buckets show it",
+    )

@@ -1,0 +1,143 @@
+"""The year after: copies lapse by the buckets' own lifecycle, until nothing is left; the others live on."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from tests.demo.evidence import (
+    Json,
+    copies,
+    in_two_regions,
+    last_date,
+    moment,
+    newest,
+    open_places,
+    proved,
+    within_a_year,
+)
+from tests.demo.leaving import attack_the_vault
+from tests.demo.ledger import Promise
+from tests.demo.scene import Scene
+
+MONTH: Final = timedelta(days=30)
+
+
+def months(scene: Scene) -> None:
+    """One month, then half a year after the destruction: the short-lived copies go, the final ones stay locked."""
+    guest = scene.leaves
+    scene.advance(MONTH, "A month later")
+    _count_down(scene)
+    scene.advance(5 * MONTH, "Half a year after the destruction")
+    _count_down(scene)
+    attack_the_vault(scene, guest, "half a year later")
+
+
+def last_copies(scene: Scene) -> None:
+    """The last copies reach their age; the buckets delete them, and each is proved gone by name."""
+    guest, timeline = scene.leaves, scene.timeline
+    due = last_date(open_places(scene.residues(guest)))
+    scene.advance(due - scene.now() + timedelta(minutes=5), "The last copies have reached their age")
+    scene.sweep()
+    places = scene.residues(guest)
+    found = scene.witness.objects_under(f"{guest.uid}/")
+    timeline.check(
+        Promise.FORGOTTEN,
+        f"no copy of {guest.name}'s backups is left in any bucket, and none was deleted by us",
+        holds=not found and proved(copies(places)),
+        evidence=f"{len(copies(places))} copies, each reported absent by its own bucket; a search of all buckets found"
+        f" {len(found) or 'none'}",
+    )
+
+
+def forget(scene: Scene) -> None:
+    """The registry's own backups lapse too, which held the customer's name; then it is forgotten."""
+    guest, timeline = scene.leaves, scene.timeline
+    destroyed_at = moment(scene.tenant(guest)["tenant"]["destroyed_at"])
+    due = last_date(open_places(scene.residues(guest)))
+    scene.advance(due - scene.now() + timedelta(minutes=5), f"{guest.name} is forgotten")
+    scene.sweep()
+    tenant, places, journal = scene.cli.json_together(
+        ("tenant", "show", guest.uid), ("residue", guest.uid, "--all"), ("journal", "show", guest.uid)
+    )
+    forgotten_at = _when_forgotten(journal)
+    timeline.check(
+        Promise.FORGOTTEN,
+        "every place that ever held a byte of it is proved empty",
+        holds=tenant["tenant"]["state"] == "forgotten" and proved(places),
+        evidence=f"{len(places)} places: {_kinds(places)}",
+    )
+    timeline.check(
+        Promise.FORGOTTEN,
+        "that was within twelve months of its destruction",
+        holds=forgotten_at is not None and within_a_year(destroyed_at, forgotten_at),
+        evidence=f"destroyed {destroyed_at:%Y-%m-%d}, forgotten {forgotten_at:%Y-%m-%d}" if forgotten_at else "never",
+    )
+    kept = f"{tenant} {journal}".lower()
+    named = [word for word in (guest.name, "liège", "luik") if word in kept]
+    timeline.check(
+        Promise.FORGOTTEN,
+        "its name and place are gone from the records; what was done is still on record, under a number",
+        holds=not named and tenant["tenant"]["name"] is None and bool(journal),
+        evidence=f"{len(journal)} journal entries of {guest.uid}; found in them: {', '.join(named) or 'no such word'}",
+    )
+
+
+def living_on(scene: Scene) -> None:
+    """A year later the others have all their data and their backups, and every check of the program is good."""
+    timeline = scene.timeline
+    others = (scene.stays, scene.returns)
+    contents = [scene.customers.content(other.way_in) for other in others]
+    timeline.check(
+        Promise.OWN,
+        f"{' and '.join(other.name for other in others)} find their data as they left it",
+        holds=contents == [other.content for other in others],
+        evidence="; ".join(map(str, contents)),
+    )
+    listed = scene.cli.json_together(*(("backup", "list", other.uid) for other in others))
+    newest_ones = [newest(backups) for backups in listed]
+    timeline.check(
+        Promise.TWO_REGIONS,
+        "their newest backups lie in two regions",
+        holds=all(map(in_two_regions, newest_ones)),
+        evidence="; ".join(
+            f"{other.name}: {backup['slot']} in {', '.join(sorted(copy['region'] for copy in backup['copies']))}"
+            for other, backup in zip(others, newest_ones, strict=True)
+        ),
+    )
+    verified, examined = scene.cli.together(("journal", "verify"), ("doctor", "-o", "json"))
+    timeline.check(
+        Promise.EVIDENCE,
+        "the journal is whole",
+        holds="is whole" in verified.output,
+        evidence=verified.output.strip(),
+    )
+    findings = examined.json()
+    faults = [finding["sentence"] for finding in findings if not finding["good"]]
+    timeline.check(
+        Promise.EVIDENCE,
+        "everything that the promises rest on is in order",
+        holds=bool(findings) and not faults,
+        evidence="; ".join(faults) or f"{len(findings)} checks of policies, instances, buckets and tenants are good",
+    )
+
+
+def _count_down(scene: Scene) -> None:
+    guest = scene.leaves
+    before = len(open_places(scene.residues(guest)))
+    scene.sweep()
+    places = open_places(scene.residues(guest))
+    scene.timeline.say(
+        f"Of the {before} places that held bytes of {guest.name}, {len(places)} are left"
+        f" ({_kinds(places)}), until {last_date(places):%Y-%m-%d} at the latest."
+    )
+
+
+def _kinds(places: Sequence[Json]) -> str:
+    counts: dict[str, int] = {}
+    for place in places:
+        counts[place["kind"]] = counts.get(place["kind"], 0) + 1
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+
+
+def _when_forgotten(journal: Sequence[Json]) -> datetime | None:
+    return next((moment(entry["at"]) for entry in reversed(journal) if entry["event"] == "residue-lapsed"), None)
