@@ -148,11 +148,21 @@ def cache_folder() -> Path:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenantctl"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    _ROOT_CACHE.mkdir(parents=True, exist_ok=True, mode=0o755)
+    make_open_folder(_ROOT_CACHE)
     found = _ROOT_CACHE.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ProgramsMissing(f"{_ROOT_CACHE} must be a folder of root that nobody else may write; remove it.")
     return _ROOT_CACHE
+
+
+def make_open_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, so that everybody can enter whatever the umask is."""
+    for part in (*reversed(folder.parents), folder):
+        try:
+            part.mkdir()
+        except FileExistsError:
+            continue
+        part.chmod(0o755)
 
 
 def _wheel_folders() -> tuple[Path, ...]:

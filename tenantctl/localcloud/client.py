@@ -134,6 +134,12 @@ class LocalCloud:
         """Start an instance's server again."""
         self._ask("POST", f"/instances/{name}/start", {}, _LONG_SECONDS)
 
+    def start_what_is_down(self) -> None:
+        """Start the instances that should run and do not, because their servers have crashed."""
+        for instance in self.status()["instances"]:
+            if instance["state"] == "DOWN":
+                self.start_instance(instance["name"])
+
     def stop(self) -> None:
         """Stop everything in good order; data and clock stay.
 
@@ -176,7 +182,7 @@ def start(
     lifecycle_lag: timedelta | None = None,
     leashed: bool = False,
 ) -> LocalCloud:
-    """Start a local cloud in the background, or return the one that runs.
+    """Start a local cloud in the background, or return the one that runs, with its crashed instances started again.
 
     Args:
         directory: The state folder; without one, the usual place.
@@ -194,13 +200,16 @@ def start(
     try:
         folder.prepare(server_account())
         with folder.only_one("up", wait=True):
-            if not folder.supervised():
+            runs = folder.supervised()
+            if not runs:
                 _spawn(folder, project, options, _leash() if leashed else ())
     except (BadStateFolder, ProgramsMissing, OSError) as error:
         raise LocalCloudFailed(str(error)) from error
     cloud = LocalCloud.find(folder.path)
     if cloud is None:
         raise LocalCloudFailed(f"The local cloud went down at once; its log is {folder.log}.")
+    if runs:
+        cloud.start_what_is_down()
     return cloud
 
 

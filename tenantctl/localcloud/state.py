@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from tenantctl.local_folder import CONFIG_NAME, local_folder
-from tenantctl.pgbin import ServerAccount
+from tenantctl.pgbin import ServerAccount, make_open_folder
 
 _SOCKETS_PARENT: Final = Path("/tmp")  # noqa: S108 - short on every system; the folder made in it is closed to others
 _SOCKETS_PREFIX: Final = "tenantctl-"
@@ -93,7 +93,10 @@ class StateFolder:
             BadStateFolder: It belongs to somebody else, is no folder, or the servers' user cannot enter it.
         """
         try:
-            self.path.mkdir(mode=0o755 if account.uid is not None else 0o700, parents=True, exist_ok=True)
+            if account.uid is None:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            else:
+                make_open_folder(self.path)
             if not self._file.exists() and any(not _is_ours(path.name) for path in self.path.iterdir()):
                 raise BadStateFolder(f"The folder {self.path} holds something else; name another one with --dir.")
             owner = self.path.stat().st_uid
@@ -104,7 +107,7 @@ class StateFolder:
                     f"PostgreSQL runs as the user nobody here and cannot enter {self.path}; make it and the folders "
                     "above it traversable (chmod o+x), or name another one with --dir."
                 )
-            self.instances.mkdir(mode=0o755, exist_ok=True)
+            make_open_folder(self.instances)
             self.storage.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise BadStateFolder(f"The folder {self.path} cannot be used: {error.strerror}.") from error

@@ -1,15 +1,18 @@
 """The Admin API emulator refuses what the real service refuses, and its operations take their course."""
 
+import asyncio
 import http.client
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from tenantctl.localcloud.client import LocalCloud
+from tenantctl.localcloud.clock import LocalClock
 from tenantctl.localcloud.discovery import Discovery, Mismatch
+from tenantctl.localcloud.operations import Operations
+from tenantctl.localcloud.records import Records
 from tests.localcloud.clouds import (
     OPERATOR,
     admin_client,
@@ -113,27 +116,41 @@ def test_what_is_not_emulated_says_so(cloud) -> None:
     assert (status, answer["error"]["errors"][0]["reason"]) == (501, "notImplemented")
 
 
-def test_an_operation_goes_from_pending_over_running_to_done_and_keeps_the_instance_to_itself() -> None:
-    """While it runs, every other change of this instance is 409; other instances and reads are free."""
-    with throw_away_cloud({"slow": "us-central1", "other": "us-central1"}, operation_seconds=0.8) as cloud:
-        admin, project = admin_client(cloud), cloud.project
-        insert = admin.databases().insert(project=project, instance="slow", body={"name": "wanted"})
-        operation = insert.execute()
-        seen = [operation["status"]]
-        busy = (409, "operationInProgress")
-        assert refused(insert) == busy
-        assert refused(admin.instances().patch(project=project, instance="slow", body={})) == busy
-        assert refused(admin.users().delete(project=project, instance="slow", name="postgres")) == busy
-        assert admin.instances().get(project=project, instance="slow").execute()["state"] == "RUNNABLE"
-        elsewhere = admin.databases().insert(project=project, instance="other", body={"name": "wanted"}).execute()
-        while seen[-1] != "DONE":
-            time.sleep(0.01)
-            operation = admin.operations().get(project=project, operation=operation["name"]).execute()
-            seen += [operation["status"]] if operation["status"] != seen[-1] else []
-        assert seen == ["PENDING", "RUNNING", "DONE"]
-        assert operation["insertTime"] < operation["startTime"] <= operation["endTime"]
-        assert (operation["operationType"], operation["user"]) == ("CREATE_DATABASE", OPERATOR)
-        finish(cloud, elsewhere)
+def test_an_operation_goes_from_pending_over_running_to_done(tmp_path) -> None:
+    """It is RUNNING for as long as its work lasts, and keeps its instance to itself until it is DONE."""
+
+    async def follow() -> None:
+        records = Records(tmp_path / "records.sqlite")
+        operations = Operations("project", records, LocalClock(tmp_path / "clock.json"), duration_seconds=0.0)
+        begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def work(arguments: Mapping[str, Any], repeated: bool) -> None:
+            assert (arguments["name"], repeated) == ("wanted", False)
+            begun.set()
+            await may_end.wait()
+
+        operations.knows_work("wait", work)
+        accepted = operations.submit(
+            "CREATE_DATABASE", "one", "wait", {"name": "wanted"}, user=OPERATOR, root_url="http://127.0.0.1/v1"
+        )
+        assert accepted["status"] == "PENDING"
+        assert operations.busy("one")
+        assert not operations.busy("two")
+        await begun.wait()
+        running = operations.get(accepted["name"])
+        assert running is not None
+        assert running["status"] == "RUNNING"
+        may_end.set()
+        await operations.settle(20)
+        done = operations.get(accepted["name"])
+        assert done is not None
+        assert done["status"] == "DONE"
+        assert done["insertTime"] <= done["startTime"] <= done["endTime"]
+        assert (done["operationType"], done["user"], done["targetId"]) == ("CREATE_DATABASE", OPERATOR, "one")
+        assert not operations.busy("one")
+        records.close()
+
+    asyncio.run(follow())
 
 
 def test_an_accepted_operation_can_end_in_an_error(cloud, admin) -> None:

@@ -20,6 +20,7 @@ from tests.localcloud.clouds import (
     ask_as_operator,
     finish,
     make_instances,
+    refused,
     storage_client,
     throw_away_cloud,
     throw_away_folder,
@@ -103,7 +104,10 @@ def test_kill_nine_of_everything_is_recovered_from() -> None:
 
 
 def test_operations_that_were_cut_off_are_ended_by_the_next_supervisor() -> None:
-    """A creation, a change, a deletion and a new database, cut off before they had begun: all are done."""
+    """A creation, a change, a deletion and a new database, cut off before they had begun: all are done.
+
+    While they wait, every other change of their instances is 409, and reading is free.
+    """
     with throw_away_cloud({"one": "us-central1", "two": "us-central1", "three": "us-central1"}) as cloud:
         cloud.stop()
         slow = client.start(cloud.folder.path, operation_seconds=1200, leashed=True)
@@ -117,6 +121,12 @@ def test_operations_that_were_cut_off_are_ended_by_the_next_supervisor() -> None
             admin.databases().insert(project=project, instance="one", body={"name": "wanted"}).execute(),
         ]
         assert {operation["status"] for operation in operations} == {"PENDING"}
+        busy = (409, "operationInProgress")
+        assert refused(admin.databases().insert(project=project, instance="one", body={"name": "x"})) == busy
+        assert refused(admin.instances().patch(project=project, instance="one", body={})) == busy
+        assert refused(admin.users().delete(project=project, instance="one", name="postgres")) == busy
+        assert refused(admin.instances().delete(project=project, instance="one")) == busy
+        assert admin.instances().get(project=project, instance="one").execute()["state"] == "RUNNABLE"
         kill_supervisor(slow)
         again = up_again(slow)
         for operation in operations:
@@ -137,6 +147,28 @@ def test_two_starts_at_once_make_one_local_cloud() -> None:
             starter.join()
         assert len({one.status()["pid"] for one in found}) == 1
         assert len(found) == 3
+
+
+def test_up_again_starts_what_has_crashed() -> None:
+    """A server that died by itself comes back, without a restart of the rest."""
+    with throw_away_cloud({"one": "us-central1", "two": "europe-west1"}) as cloud:
+        cloud.kill_instance("one")
+        assert [one["state"] for one in cloud.status()["instances"]] == ["DOWN", "RUNNABLE"]
+        again = up_again(cloud)
+        assert again.status()["pid"] == cloud.status()["pid"]
+        assert [one["state"] for one in again.status()["instances"]] == ["RUNNABLE", "RUNNABLE"]
+
+
+def test_an_anxious_umask_does_not_lock_the_servers_out() -> None:
+    """Folders are opened on purpose, and what is private is closed on purpose."""
+    before = os.umask(0o077)
+    try:
+        with throw_away_cloud({"one": "us-central1"}) as cloud:
+            assert cloud.status()["instances"][0]["state"] == "RUNNABLE"
+            assert cloud.folder.storage.stat().st_mode & 0o077 == 0
+            assert cloud.folder.certificates.stat().st_mode & 0o077 == 0
+    finally:
+        os.umask(before)
 
 
 def test_down_after_a_killed_supervisor_stops_what_it_left() -> None:

@@ -91,7 +91,7 @@ def down(directory: str | None, purge: bool) -> None:
     stopped = stop(directory, purge=purge)
     click.echo("The local cloud is down." if stopped else "The local cloud was not running.")
     if purge:
-        click.echo("Its data is removed.")
+        click.echo("No data of it is left.")
 
 
 @local.command()
