@@ -60,7 +60,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     if environment.get(f"{PREFIX}PROJECT"):
         return _from_environment(environment)
-    path = local_folder() / CONFIG_NAME
+    path = local_folder(environment=environment) / CONFIG_NAME
     try:
         said = json.loads(path.read_text())
         settings = Settings(**{**said, "identities": tuple(said["identities"])})

@@ -38,9 +38,10 @@ def request_tenant(
     limit = policy.connections_per_tenant if connection_limit is None else connection_limit
     if not 1 <= limit <= policy.connections_per_tenant:
         raise Refused(f"A tenant may have 1 to {policy.connections_per_tenant} connections, not {limit}.")
-    placement = plan_placement(
-        geocode(based_in), catalogue, world.policies.regions, capacity(world.registry), keep_in=keep_in
-    )
+    answers, regions = geocode(based_in), world.policies.regions
+    # Asked first without regard to room: which place is meant must not depend on where there happens to be some.
+    plan_placement(answers, catalogue, regions, None, keep_in=keep_in)
+    placement = plan_placement(answers, catalogue, regions, capacity(world.registry), keep_in=keep_in)
     tenant = world.registry.request_tenant(
         NewTenant(
             uid=new_uid(),

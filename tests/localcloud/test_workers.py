@@ -1,0 +1,111 @@
+"""Workers that run side by side, and workers that are killed, on a real local cloud."""
+
+import json
+import random
+import signal
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from tenantctl.bootstrap import CloudWorld, catalogue
+from tenantctl.config import load_settings
+from tenantctl.model.lifecycle import Event
+from tenantctl.onboarding.request import request_tenant
+from tests.localcloud.company import PLACE, Company, throw_away_company
+
+EVENTS = {event.value for event in Event}
+TENANTS = 50
+KILLS = 20
+
+
+def steps(company: Company, name: str, kind: str = "step-begun") -> Counter[tuple[str, str]]:
+    said = [json.loads(entry["body"]) for entry in company.journal(name) if entry["event"] == kind]
+    return Counter((body["do"], body["subject"]) for body in said)
+
+
+def test_two_workers_do_no_step_twice() -> None:
+    """Two sweeps at once over many tenants: the journal of each shows every step begun once, and ended once."""
+    with throw_away_company() as company:
+        names = [f"tenant-{number}" for number in range(TENANTS)]
+        _request_all(company, names)
+        workers = [company.start("run") for _ in range(2)]
+        turns = [[json.loads(line) for line in worker.communicate(timeout=300)[0].splitlines()] for worker in workers]
+        assert [worker.returncode for worker in workers] == [0, 0]
+        served = [{line["uid"] for line in lines if line["kind"] == "tenant"} for lines in turns]
+        assert all(served), "both had work"
+        assert not served[0] & served[1]
+        assert len(served[0] | served[1]) == TENANTS
+        assert "whole" in company.do("journal", "verify")
+        for name in names[:: TENANTS // 10]:
+            begun, done = steps(company, name), steps(company, name, "step-done")
+            assert begun == done
+            assert set(begun.values()) == {1}
+            assert "back-up" in {do for do, _ in begun}
+
+
+def test_a_worker_that_is_killed_at_any_moment_leaves_work_that_another_finishes() -> None:
+    """Kill -9 of `tenantctl run` at random moments of two lives: the same end as if nothing had happened."""
+    seed = random.randrange(2**32)
+    moments = random.Random(seed)
+    print(f"seed {seed}")
+    with throw_away_company() as company:
+        company.do("tenant", "create", "stays", "--based-in", PLACE, "--extension", "citext")
+        company.do("tenant", "create", "goes", "--based-in", PLACE)
+        uid = company.tenant("goes")["uid"]
+        for kill in range(KILLS):
+            if kill == KILLS // 4:
+                company.do("tenant", "cancel", uid)
+            if kill == KILLS // 2:
+                company.do("local", "advance", "25d")
+            if kill > KILLS // 2:
+                company.do("local", "advance", "1d")
+            _kill_after(company, moments.uniform(0.7, 3.0))
+        _finish(company, uid, "destroyed", "5d")
+        company.do("local", "advance", "340d")
+        _finish(company, uid, "forgotten", "9d")
+        assert "whole" in company.do("journal", "verify")
+        moves = Counter(entry["event"] for entry in company.journal(uid) if entry["event"] in EVENTS)
+        assert set(moves.values()) == {1}, moves
+        assert json.loads(company.do("residue", uid, "-o", "json")) == []
+        assert company.tenant("stays")["state"] == "active"
+        backups = json.loads(company.do("backup", "list", "stays", "-o", "json"))
+        slots = Counter(backup["slot"] for backup in backups if backup["state"] == "complete")
+        assert set(slots.values()) == {1}
+        assert "is complete in us-central1, us-south1" in company.do("backup", "now", "stays")
+
+
+def _request_all(company: Company, names: list[str]) -> None:
+    """Requests as the command line makes them, in one process: fifty starts of Python prove nothing more."""
+    with closing(CloudWorld(replace(load_settings(company.environment()), login="alice@example.com"))) as world:
+        for name in names:
+            request_tenant(
+                world,
+                catalogue(),
+                name=name,
+                based_in=PLACE,
+                keep_in=None,
+                connection_limit=None,
+                extensions=(),
+                cause="test",
+                instructing_party="customer",
+            )
+
+
+def _kill_after(company: Company, seconds: float) -> None:
+    worker = company.start("run")
+    time.sleep(seconds)
+    worker.send_signal(signal.SIGKILL)
+    worker.communicate(timeout=60)
+
+
+def _finish(company: Company, uid: str, state: str, pause: str) -> None:
+    """Sweeps until the tenant is there; leases of the killed end, and what was put off comes back."""
+    for _ in range(12):
+        company.ask("run")
+        if company.tenant(uid)["state"] == state:
+            return
+        company.do("local", "advance", pause)
+    pytest.fail(company.do("tenant", "explain", uid))
