@@ -57,10 +57,12 @@ class Cloud:
         account = pgbin.server_account()
         programs = pgbin.server_programs()
         template = ensure_template(programs, account, pgbin.cache_folder())
-        sockets = sockets_folder(file.sockets, account)
+        self.clock = LocalClock(folder.clock)
+        authority = Authority(folder.certificates)
         self._data_plane = listen_for_data_plane(file.address)
         address = self._data_plane.getsockname()[0]
         self._listeners = {name: listen_for_http(file.ports.get(name)) for name in ("storage", "sqladmin", "control")}
+        sockets = sockets_folder(file.sockets, account)
         self.file = dataclasses.replace(
             file,
             pid=None,
@@ -68,11 +70,9 @@ class Cloud:
             sockets=str(sockets),
             ports={name: listener.getsockname()[1] for name, listener in self._listeners.items()},
         )
-        self.clock = LocalClock(folder.clock)
         self.faults = Faults()
         self._folder = folder
         self._records = Records(folder.records)
-        authority = Authority(folder.certificates)
         self.fleet = Fleet(
             project=file.project,
             folder=folder.instances,
