@@ -6,6 +6,8 @@ its own database must not keep a neighbour, or itself, from being dropped.
 
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,7 +17,7 @@ from tenantctl.adapters.postgres.digests import LARGE_OBJECTS
 from tenantctl.adapters.postgres.scratch import PostgresScratch
 from tenantctl.localcloud.client import LocalCloud
 from tenantctl.model.backup import TableDigest
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.sighting import Gone, Present
 from tenantctl.model.tenant import Hosting
 from tests.contracts.databases_places import PostgresPlace, given, local_place
@@ -72,6 +74,7 @@ OBJECTS_OF_THE_LOGIN = """
     INSERT INTO guarded VALUES (1), (2);
     ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
     CREATE POLICY nothing ON guarded TO CURRENT_USER USING (false);
+    COMMENT ON POLICY nothing ON guarded IS 'names a role that is not where it is restored';
     CREATE FUNCTION shadow(text) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
     RESET ROLE;
     CREATE TABLE made_as_owner AS SELECT 1 AS id;
@@ -348,3 +351,23 @@ def test_a_customers_lock_holds_up_a_dump_for_a_while_only(place: PostgresPlace,
     session.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
     place.databases.close_logins(hosting)
     assert _dump(place, hosting)[1]["public.orders"].rows == 0
+
+
+def test_the_services_own_session_is_waited_for(
+    place: PostgresPlace, hosting: Hosting, local_cloud: LocalCloud
+) -> None:
+    """Cloud SQL looks into databases as a superuser, whom nobody of us may send away."""
+    sockets = Path(local_cloud.file.sockets or "")
+    with ExitStack() as stack:
+        for port in (path.name.rsplit(".", 1)[1] for path in sockets.glob(".s.PGSQL.*[0-9]")):
+            with suppress(psycopg.OperationalError):  # it is on one of the instances
+                service = psycopg.connect(
+                    host=str(sockets), port=int(port), user="cloudsqladmin", dbname=hosting.database
+                )
+                stack.enter_context(closing(service))
+        place.log_in(hosting)
+        with pytest.raises(Transient, match="being accessed by other users"):
+            place.databases.drop_database(hosting)
+        assert isinstance(place.databases.look(hosting), Present)
+    place.databases.drop_database(hosting)
+    assert place.databases.look(hosting) == Gone()

@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from google.auth.credentials import Credentials
 
 from tenantctl.adapters.google.credentials import local_credentials
 from tenantctl.adapters.google.entrance import SERVER_PORT
@@ -97,6 +99,25 @@ def test_a_login_without_a_name_is_refused(local_cloud: LocalCloud) -> None:
         pytest.raises(Refused, match="as whom"),
     ):
         sessions.connect("one", "postgres")
+
+
+class _MachineCredentials(Credentials):
+    """As on Google's machines: whose they are is known once a token was asked for."""
+
+    service_account_email = "default"
+
+    def refresh(self, request: object) -> None:
+        self.service_account_email, self.token = SERVICE_ACCOUNT, f"local:{SERVICE_ACCOUNT}"
+        self.expiry = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
+
+
+def test_a_machine_knows_as_whom_it_runs(local_cloud: LocalCloud) -> None:
+    """In production no login needs to be configured."""
+    credentials = _MachineCredentials()  # type: ignore[no-untyped-call]
+    with closing(Sessions(local_cloud.project, local_cloud.endpoints["sqladmin"], credentials)) as sessions:
+        assert sessions.login == LOGIN
+        with closing(sessions.connect("one", "postgres")) as session:
+            assert session.execute("SELECT session_user").fetchone() == (LOGIN,)
 
 
 def test_what_is_not_there_is_not_found(sessions: Sessions) -> None:

@@ -21,7 +21,9 @@ from typing import Any, Final, cast
 import aiohttp
 import psycopg
 from google.auth.credentials import Credentials
+from google.auth.transport.requests import Request
 from google.cloud.sql.connector import Connector, IPTypes
+from google.cloud.sql.connector.exceptions import ClosedConnectorError
 
 from tenantctl.adapters.google.answers import explained, explaining
 from tenantctl.adapters.google.entrance import Entrances, Place
@@ -78,7 +80,7 @@ class _Line:
             self._loop.close()
 
     def abandon(self) -> None:
-        """Leave a blocked connector alone; should it wake, it ends."""
+        """Leave a connector alone, which may be blocked, or in use by others; it ends once it can."""
         farewell = asyncio.run_coroutine_threadsafe(self._farewell(), self._loop)
         farewell.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
 
@@ -121,8 +123,14 @@ class Sessions:
 
         Raises:
             Refused: none was named, and the credentials are not a service account's.
+            Transient: the machine did not say whose they are.
         """
-        name = self._login or getattr(self._entrances.credentials, "service_account_email", None)
+        credentials = self._entrances.credentials
+        name = self._login or getattr(credentials, "service_account_email", None)
+        if name == "default":  # on Google's machines, which say who they are when they are first asked for a token
+            with explaining("learn as whom this program runs"):
+                credentials.refresh(Request())  # type: ignore[no-untyped-call]
+            name = getattr(credentials, "service_account_email", None)
         if not name or "@" not in name:
             raise Refused(
                 "These credentials do not say as whom to log in.", hint="Name the login in the configuration."
@@ -151,6 +159,7 @@ class Sessions:
             Refused: we may not enter.
         """
         doing = f"open the database {database} on {instance}"
+        line: _Line | None = None
         try:
             with explaining(doing):
                 line = self._line(instance)
@@ -162,19 +171,23 @@ class Sessions:
                     application_name=APPLICATION_NAME,
                     options=startup_options(settings or {}),
                 )
-        except Exception as error:
-            self._learn_from(instance, error)
-            if isinstance(error, _Blocked):
-                raise Transient(
-                    f"The instance {instance} does not answer: {error}.", hint="Try again later."
-                ) from error
-            if isinstance(error, aiohttp.ClientResponseError):
-                raise explained(error.status, {"error": {"message": error.message}}, doing) from error
-            if isinstance(error, psycopg.Error):
-                raise refusal_to_connect(error, instance, database) from error
-            if isinstance(error, aiohttp.ClientError | ValueError):  # the latter: another region than we remember
-                raise Transient(f"The connector could not {doing}: {error}.", hint="Try again.") from error
+        except psycopg.Error as error:
+            raise refusal_to_connect(error, instance, database) from error
+        except Transient:
+            self._entrances.forget(instance)
             raise
+        except aiohttp.ClientResponseError as error:
+            raise explained(error.status, {"error": {"message": error.message}}, doing) from error
+        except _Blocked as error:
+            self._give_up(instance, line, suspect=True)
+            raise Transient(f"The instance {instance} does not answer: {error}.", hint="Try again later.") from error
+        except (
+            aiohttp.ClientError,
+            ClosedConnectorError,
+            ValueError,
+        ) as error:  # the last: it is in another region now
+            self._give_up(instance, line, suspect=False)
+            raise Transient(f"The connector could not {doing}: {error}.", hint="Try again.") from error
 
     def socket(self, instance: str, *, with_token: bool = True) -> SocketProxy:
         """A local socket for PostgreSQL's own programs; without a token they need a password.
@@ -206,17 +219,16 @@ class Sessions:
                 self._lines[instance] = _Line(self._entrances.credentials, self._endpoint, place, self._seconds)
             return self._lines[instance]
 
-    def _learn_from(self, instance: str, error: Exception) -> None:
-        """Forget what led nowhere; a connector that did not answer is never asked again."""
-        if isinstance(error, psycopg.Error | Refused):
-            return
+    def _give_up(self, instance: str, line: _Line | None, *, suspect: bool) -> None:
+        """Never again ask a connector that did not answer, or knows its instance wrongly, nor what led to it."""
         self._entrances.forget(instance)
         with self._lock:
-            line = self._lines.pop(instance, None)
-            if isinstance(error, _Blocked):
+            if suspect:
                 self._suspects.add(instance)
-        if line is not None:
-            (line.abandon if isinstance(error, _Blocked) else line.close)()
+            if line is None or self._lines.get(instance) is not line:
+                return  # another caller has given it up
+            del self._lines[instance]
+        line.abandon()
 
 
 def startup_options(settings: Mapping[str, str]) -> str:

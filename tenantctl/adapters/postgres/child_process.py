@@ -1,7 +1,9 @@
 """Runs pg_dump and pg_restore against a local socket, with nothing of the caller's environment, and ends them."""
 
 import contextlib
+import fcntl
 import os
+import select
 import signal
 import subprocess
 import tempfile
@@ -13,7 +15,7 @@ from typing import IO, Final, Self
 from tenantctl.adapters.google.socket_proxy import PORT
 from tenantctl.pgbin import find_programs
 
-_PIPE_BYTES: Final = 1 << 20
+_PIPE_BYTES: Final = 1 << 20  # the most that Linux lets everybody have; elsewhere pipes stay as they are
 _SAID_MAX: Final = 16_384  # bytes of what a program said that are looked at, from each end
 
 
@@ -46,11 +48,15 @@ class ChildProcess:
                 stderr=self._said,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **environment},
                 start_new_session=True,  # a Ctrl-C is for us to pass on, by leaving the block
-                pipesize=_PIPE_BYTES,
+                bufsize=0,
             )
         except BaseException:
             self._said.close()
             raise
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+                with contextlib.suppress(OSError):  # too many large pipes already
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def __enter__(self) -> Self:
         return self
@@ -66,18 +72,27 @@ class ChildProcess:
                     pipe.close()
         self._said.close()
 
-    @property
-    def output(self) -> IO[bytes]:
-        """What it writes, if that is a pipe."""
+    def read(self, seconds: float) -> bytes:
+        """The next piece of what it writes; empty at the end.
+
+        Raises:
+            TimeoutError: it wrote nothing for so long, and was ended.
+        """
         assert self._process.stdout is not None, "its output was not asked for"
-        return self._process.stdout
+        poll = select.poll()
+        poll.register(self._process.stdout, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            self.kill()
+            raise TimeoutError(f"no output for {seconds:g} s")
+        return os.read(self._process.stdout.fileno(), _PIPE_BYTES)
 
     def feed(self, chunk: bytes) -> bool:
         """Write to it; False if it does not listen any more."""
         assert self._process.stdin is not None, "it was not made to be fed"
+        rest = memoryview(chunk)
         try:
-            self._process.stdin.write(chunk)
-            self._process.stdin.flush()
+            while rest:
+                rest = rest[self._process.stdin.write(rest) :]
         except BrokenPipeError:
             return False
         return True

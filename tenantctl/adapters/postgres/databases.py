@@ -96,6 +96,7 @@ class PostgresDatabases:
         """See the port; the roles must be there."""
         database, owner = sql.Identifier(hosting.database), sql.Identifier(hosting.owner)
         with self._patient(hosting, HOME) as session:
+            self._refuse_without_role(session, hosting, hosting.owner)
             if not exists(session, hosting):
                 # Never from template1: a customer may have left something in it, or be connected to it.
                 session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(database))
@@ -146,7 +147,8 @@ class PostgresDatabases:
     def open_logins(self, hosting: Hosting) -> None:
         """See the port."""
         with self._control.on(hosting.instance) as session:
-            self._refuse_without_login(session, hosting)
+            refuse_unless_ours(session, hosting)
+            self._refuse_without_role(session, hosting, hosting.login)
             roles.set_login(session, hosting.login, allowed=True)
 
     def close_logins(self, hosting: Hosting) -> None:
@@ -159,7 +161,8 @@ class PostgresDatabases:
     def set_password(self, hosting: Hosting, password: str) -> None:
         """See the port."""
         with self._control.on(hosting.instance) as session:
-            self._refuse_without_login(session, hosting)
+            refuse_unless_ours(session, hosting)
+            self._refuse_without_role(session, hosting, hosting.login)
             roles.set_password(session, hosting.login, password)
 
     def forced_row_security(self, hosting: Hosting) -> Sequence[str]:
@@ -189,8 +192,8 @@ class PostgresDatabases:
             try:
                 session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
             except psycopg.errors.InsufficientPrivilege:
-                # A worker of the server itself was in it, which we may not end. Dropping without force asks it to
-                # leave, but does not end the customer's sessions.
+                # The service itself was in it, whom we may not send away. Dropping without force waits some seconds for
+                # it to leave, but does not end the customer's sessions.
                 roles.end_sessions(session, hosting.login)
                 session.execute(sql.SQL("DROP DATABASE {}").format(database))
 
@@ -239,10 +242,9 @@ class PostgresDatabases:
         return found.fetchone() == (None,)
 
     @staticmethod
-    def _refuse_without_login(session: Session, hosting: Hosting) -> None:
-        refuse_unless_ours(session, hosting)
-        if not roles.present(session, (hosting.login,)):
-            raise NotFound(f"The instance {hosting.instance} has no role {hosting.login}.")
+    def _refuse_without_role(session: Session, hosting: Hosting, role: str) -> None:
+        if not roles.present(session, (role,)):
+            raise NotFound(f"The instance {hosting.instance} has no role {role}.")
 
 
 _FORCED: Final = (

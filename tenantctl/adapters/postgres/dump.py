@@ -23,7 +23,7 @@ from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.pgbin import find_programs
 
-_CHUNK: Final = 1 << 20
+_SILENCE_SECONDS: Final = 1800.0  # `pg_dump` may wait for a lock, and for the first row of a bloated table
 _LOCK_SECONDS: Final = 30
 _CANCEL_SECONDS: Final = 3.0
 _LINES_QUOTED: Final = 3
@@ -62,8 +62,11 @@ class RunningDump:
 
     def chunks(self) -> Iterator[bytes]:
         """See the port; to be read once."""
-        while chunk := self._process.output.read(_CHUNK):
-            yield chunk
+        try:
+            while chunk := self._process.read(_SILENCE_SECONDS):
+                yield chunk
+        except TimeoutError as error:
+            raise Transient(f"The dump of {self._database} failed: {error}.") from error
         if code := self._process.finish():
             if self._digests.failed():  # which took the snapshot from `pg_dump`
                 self._digests.result()

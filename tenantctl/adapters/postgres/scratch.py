@@ -4,7 +4,8 @@ An archive is somebody else's program: restoring it runs the customer's function
 restored by a role that is a member of nothing, and as a log-in of that role with a password of the moment: a session
 of our own that had merely taken the role on could be talked into taking it off again. Extensions are the one thing
 that such a role may not make; ours are made beforehand. What names the customer's roles, which are not here, is left
-out: owners, privileges and policies; so is what holds no rows of its own: the content of materialized views.
+out: owners, privileges, policies and comments on them; so is what holds no rows of its own: the content of
+materialized views.
 
 Memory stays flat: the archive passes through, but for its table of contents.
 """
@@ -28,6 +29,7 @@ from tenantctl.adapters.postgres.digests import digest, list_tables
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import Refused, TenantctlError, Transient
 from tenantctl.model.sighting import Present, Sighting, Unreachable
+from tenantctl.pgbin import find_programs
 
 _NAME: Final = re.compile(r"s_[a-z0-9_]{1,60}")
 _RESTORE_SECONDS_MAX: Final = 6 * 3600.0
@@ -36,7 +38,6 @@ _LONG_STATEMENT: Final = "10min"
 _OBJECTS_AT_ONCE: Final = 1000  # in a transaction: nearly as fast as one for all, and locks stay within bounds
 _LEFT_OUT: Final = (
     "EXTENSION - ",
-    "COMMENT - EXTENSION ",
     "POLICY ",
     "ROW SECURITY ",
     "MATERIALIZED VIEW DATA ",
@@ -162,10 +163,11 @@ class PostgresScratch:
                         "--format=custom",
                         "--no-owner",
                         "--no-acl",
+                        "--no-comments",
                         "--no-security-labels",
                         "--no-tablespaces",
                         "--exit-on-error",
-                        f"--transaction-size={_OBJECTS_AT_ONCE}",
+                        _in_transactions(),
                         "--no-password",
                     ],
                     connection(proxy.folder, name, name, password=password),
@@ -212,6 +214,11 @@ def _ended_after(process: ChildProcess, seconds: float) -> Iterator[threading.Ev
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise Refused(f"{name!r} is no scratch database's name.", hint="They begin with s_; nothing else is touched.")
+
+
+def _in_transactions() -> str:
+    """How `pg_restore` is told to commit: older ones know all at once only."""
+    return f"--transaction-size={_OBJECTS_AT_ONCE}" if find_programs().major >= 17 else "--single-transaction"
 
 
 def _is_left_out(entry: Entry, schemas: set[str]) -> bool:
