@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 from tenantctl.model.errors import Refused
 from tenantctl.ports.databases import Databases, Scratch
 from tenantctl.ports.instances import Instances
+from tenantctl.ports.registry import Registry
 from tenantctl.ports.vault import Vault
 
 Port = TypeVar("Port")
@@ -17,6 +18,10 @@ VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "read")
 DATABASES_LOOKS: Final = ("look", "look_at_roles", "look_at_logins", "look_prepared", "forced_row_security")
 SCRATCH_LOOKS: Final = ("names", "digests")
 INSTANCES_LOOKS: Final = ("look", "all", "operation")
+REGISTRY_LOOKS: Final = (
+    *("now", "actor", "close", "find", "tenant", "tenants", "lease_of", "explanation", "intents"),
+    *("backups", "residues", "alarms", "entries", "head", "chains", "instances"),
+)
 
 
 def read_only(port: Port, looks: Collection[str]) -> Port:
@@ -48,6 +53,11 @@ def read_only_scratch(scratch: Scratch) -> Scratch:
 def read_only_instances(instances: Instances) -> Instances:
     """Instances of which none is made, and no login."""
     return read_only(instances, INSTANCES_LOOKS)
+
+
+def read_only_registry(registry: Registry) -> Registry:
+    """A registry that takes no request, and gives no lease."""
+    return read_only(registry, REGISTRY_LOOKS)
 
 
 class _ReadOnly:

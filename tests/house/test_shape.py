@@ -17,7 +17,7 @@ ROOMS = {"onboarding", "relocation", "offboarding", "custody", "backups", "place
 BESIDE_THE_ROOMS = {
     "__init__.py",
     "__main__.py",
-    "bootstrap.py",
+    "bootstrap",
     "config.py",
     "local_folder.py",
     "pgbin.py",

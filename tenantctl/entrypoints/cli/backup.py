@@ -56,7 +56,7 @@ def list_backups(tenant: str, copies: bool, output: Output) -> None:
     """List the backups of TENANT, oldest first."""
     from tenantctl.bootstrap import opened_world
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         backups = world.registry.backups(world.registry.find(tenant).uid)
     if output == "json":
         print_json(list(backups))

@@ -13,7 +13,7 @@ def doctor(output: Output) -> None:
     from tenantctl.model.errors import Findings
     from tenantctl.sweeps.doctor import examine
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         findings = list(examine(world))
     if output == "json":
         print_json(findings)

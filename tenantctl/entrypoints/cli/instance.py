@@ -17,7 +17,8 @@ def instance() -> None:
 @click.option("--databases-max", type=click.IntRange(1, 500), default=400, show_default=True, help="Its room.")
 def add(name: str, region: str, role: str, databases_max: int) -> None:
     """Take instance NAME into service; it is made first if it does not exist."""
-    from tenantctl.bootstrap import add_instance, opened_world
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.bootstrap.estate import add_instance
     from tenantctl.model.errors import Refused
     from tenantctl.model.tenant import Instance, InstanceRole
 
@@ -36,7 +37,7 @@ def list_instances(output: Output) -> None:
     from tenantctl.bootstrap import opened_world
     from tenantctl.model.sighting import Present, Unreachable
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         known = world.registry.instances()
         sight = world.instances.all()
     seen = {one.name: one.state for one in sight.value} if isinstance(sight, Present) else {}

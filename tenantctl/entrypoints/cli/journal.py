@@ -17,7 +17,7 @@ def show(tenant: str, output: Output) -> None:
     """Show the journal of TENANT, oldest first."""
     from tenantctl.bootstrap import opened_world
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         entries = world.registry.entries(world.registry.find(tenant).uid)
     if output == "json":
         print_json(list(entries))
@@ -34,7 +34,7 @@ def verify(tenant: str | None) -> None:
     from tenantctl.model.errors import Findings
     from tenantctl.model.journal import broken_links
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         registry = world.registry
         uids = [registry.find(tenant).uid] if tenant else list(registry.chains())
         count = 0
@@ -61,7 +61,7 @@ def residue(tenant: str, show_all: bool, output: Output) -> None:
     """Show every place where bytes of TENANT are, and the date after which nothing there can be read."""
     from tenantctl.bootstrap import opened_world
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         one = world.registry.find(tenant)
         residues = world.registry.residues(one.uid)
     listed = [place for place in residues if show_all or place.lapsed_at is None]

@@ -197,7 +197,7 @@ def clear_faults(directory: str | None, identifier: str | None) -> None:
 
 def _provision(status_now: dict[str, Any], regions: tuple[str, ...]) -> None:
     """Have the bare cloud set up like a real project: registry, buckets, instances, through the real APIs."""
-    from tenantctl.bootstrap import provision_local
+    from tenantctl.bootstrap.estate import provision_local
 
     provision_local(status_now, regions)
 

@@ -13,17 +13,22 @@ def policy() -> None:
 @policy.command()
 @click.option("--folder", type=click.Path(exists=True, file_okay=False), help="Another folder than the one in use.")
 def check(folder: str | None) -> None:
-    """Read every policy file, and check its keys, its numbers and their arithmetic."""
+    """Read every policy file, and check its keys, its numbers and their arithmetic; every fault is listed."""
     from pathlib import Path
 
-    from tenantctl.adapters.policy_files import policies_folder
+    from tenantctl.adapters.policy_files import policies_folder, policy_faults
+    from tenantctl.bootstrap import catalogue
     from tenantctl.bootstrap import policies as load_policies
+    from tenantctl.model.errors import Refused
 
     where = Path(folder) if folder else policies_folder()
+    if faults := policy_faults(where, catalogue().regions):
+        for fault in faults:
+            click.echo(fault.sentence, err=True)
+        raise Refused(f"The policies in {where} have {len(faults)} faults; nothing can be decided by them.")
     policies = load_policies(where)
-    terms = policies.backups.classes.items()
     click.echo(f"The policies in {where} are in order (digest {policies.digest}).")
-    for name, term in sorted(terms, key=lambda pair: pair[1].age_days):
+    for name, term in sorted(policies.backups.classes.items(), key=lambda pair: pair[1].age_days):
         days = policies.backups.days_readable(term)
         click.echo(f"  {name}: locked {term.lock_days} days, deleted at {term.age_days}, unreadable within {days}")
 

@@ -83,7 +83,7 @@ def list_tenants(states: tuple[str, ...], output: Output) -> None:
 
     if unknown := sorted(set(states) - set(State)):
         raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(State)}", param_hint="--state")
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         tenants = world.registry.tenants(states=[State(state) for state in states])
     if output == "json":
         print_json(list(tenants))
@@ -104,7 +104,7 @@ def show(name: str, output: Output) -> None:
     """Show all that is known of tenant NAME (or uid): placement, requests, backups, alarms."""
     from tenantctl.bootstrap import opened_world
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         registry = world.registry
         one = registry.find(name)
         intents, alarms = registry.intents(one.uid), registry.alarms(one.uid)
@@ -157,7 +157,7 @@ def explain(name: str, output: Output) -> None:
     from tenantctl.bootstrap import opened_world
     from tenantctl.sweeps.report import explain as explain_tenant
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         explanation = explain_tenant(world, world.registry.find(name))
     if output == "json":
         print_json(explanation)
@@ -239,7 +239,7 @@ def connect_info(name: str, output: Output) -> None:
     from tenantctl.model.errors import Refused
     from tenantctl.model.lifecycle import State
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         one = world.registry.find(name)
         if one.state not in {State.ACTIVE, State.MOVING}:
             raise Refused(

@@ -14,7 +14,7 @@ def plan(tenant: str | None, output: Output) -> None:
     from tenantctl.model.lifecycle import State
     from tenantctl.sweeps.observe import observe_and_plan
 
-    with opened_world() as world:
+    with opened_world(looks_only=True) as world:
         now = world.registry.now()
         if tenant is not None:
             tenants = [world.registry.find(tenant)]

@@ -1,0 +1,189 @@
+"""Where ports meet adapters, and nowhere else: settings in, a world out.
+
+The clients are heavy to import, so each is imported where it is first needed:
+a command that asks the policies alone never loads one.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tenantctl.config import Settings, load_settings
+from tenantctl.model.errors import Refused
+from tenantctl.model.policy import Policies
+from tenantctl.model.region import RegionCatalogue
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from sqlalchemy import Engine
+
+    from tenantctl.adapters.google.sessions import Sessions
+    from tenantctl.ports.databases import Databases, Scratch
+    from tenantctl.ports.instances import Instances
+    from tenantctl.ports.registry import Registry
+    from tenantctl.ports.vault import Vault
+
+DATABASE_VERSION: Final = "POSTGRES_18"
+PATIENCE_SECONDS: Final = 20.0  # at a shell somebody waits; a worker's next sweep is the longer patience
+
+
+def catalogue() -> RegionCatalogue:
+    """All public regions."""
+    from tenantctl.placement.catalogue import region_catalogue
+
+    return region_catalogue()
+
+
+@lru_cache
+def policies(folder: Path | None = None) -> Policies:
+    """The policies of `folder`, or of the one in use.
+
+    Raises:
+        PolicyFault: a file says something that cannot be.
+    """
+    from tenantctl.adapters.policy_files import load_policies, policies_folder
+
+    return load_policies(folder or policies_folder(), catalogue().regions)
+
+
+class CloudWorld:
+    """The world of one project: each port is made, and its client imported, when it is first used.
+
+    With `looks_only`, whatever would change something is refused.
+    """
+
+    def __init__(self, settings: Settings, *, looks_only: bool = False) -> None:
+        self.settings = settings
+        self.looks_only = looks_only
+
+    @cached_property
+    def policies(self) -> Policies:
+        """The promises."""
+        return policies()
+
+    @property
+    def bucket_prefix(self) -> str:
+        """How each bucket's name begins."""
+        return self.settings.bucket_prefix
+
+    @cached_property
+    def jurisdictions(self) -> Mapping[str, str]:
+        """Region → jurisdiction."""
+        return {region.id: region.jurisdiction for region in catalogue().regions}
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The registry, through the connector."""
+        from tenantctl.adapters.postgres.registry import PostgresRegistry
+        from tenantctl.adapters.postgres.registry_engine import clock_offset
+
+        engine = self.registry_engine()
+        if not self.settings.local and clock_offset(engine) is not None:
+            raise Refused(
+                "The registry's clock is set apart from the real one (tenantctl.clock_offset).",
+                hint="That is for local clouds alone: remove the setting from the registry's instance.",
+            )
+        from tenantctl.adapters.read_only import read_only_registry
+
+        adapter = PostgresRegistry(engine)
+        return read_only_registry(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def databases(self) -> "Databases":
+        """The tenants' databases, through the connector."""
+        from tenantctl.adapters.postgres.databases import PostgresDatabases
+        from tenantctl.adapters.read_only import read_only_databases
+
+        adapter = PostgresDatabases(self.sessions)
+        return read_only_databases(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def scratch(self) -> "Scratch":
+        """The databases that verification restores into."""
+        from tenantctl.adapters.postgres.scratch import PostgresScratch
+        from tenantctl.adapters.read_only import read_only_scratch
+
+        adapter = PostgresScratch(self.sessions)
+        return read_only_scratch(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def vault(self) -> "Vault":
+        """The copies, with patience."""
+        from tenantctl.adapters.google.vault import GoogleVault
+        from tenantctl.adapters.read_only import read_only_vault
+        from tenantctl.adapters.retry import Patience, RetryingVault
+
+        adapter = RetryingVault(GoogleVault(self.storage_client), Patience(seconds=PATIENCE_SECONDS))
+        return read_only_vault(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def instances(self) -> "Instances":
+        """The Admin API, with patience."""
+        from tenantctl.adapters.google.instances import GoogleInstances
+        from tenantctl.adapters.read_only import read_only_instances
+        from tenantctl.adapters.retry import Patience, RetryingInstances
+
+        adapter = GoogleInstances(
+            self.settings.project,
+            self.credentials,
+            database_version=DATABASE_VERSION,
+            endpoint=self.settings.sqladmin_endpoint,
+        )
+        patient = RetryingInstances(adapter, Patience(seconds=PATIENCE_SECONDS))
+        return read_only_instances(patient) if self.looks_only else patient
+
+    @cached_property
+    def credentials(self) -> "Credentials":
+        """Who we are."""
+        from tenantctl.adapters.google.credentials import local_credentials, production_credentials
+
+        if not self.settings.local:
+            return production_credentials()
+        assert self.settings.login is not None, "the settings of a local cloud choose one"
+        return local_credentials(self.settings.login)
+
+    @cached_property
+    def sessions(self) -> "Sessions":
+        """Sessions on any instance."""
+        from tenantctl.adapters.google.sessions import Sessions
+
+        settings = self.settings
+        return Sessions(settings.project, settings.sqladmin_endpoint, self.credentials, settings.login)
+
+    @cached_property
+    def storage_client(self) -> Any:
+        """Google's storage client."""
+        from tenantctl.adapters.google.vault import storage_client
+
+        return storage_client(self.settings.project, self.credentials, self.settings.storage_endpoint)
+
+    def registry_engine(self) -> "Engine":
+        """An engine on the registry."""
+        from tenantctl.adapters.postgres.registry_engine import registry_engine
+
+        settings = self.settings
+        return registry_engine(
+            lambda: self.sessions.connect(settings.registry_instance, settings.registry_database, autocommit=False)
+        )
+
+    def close(self) -> None:
+        """Lets go of whatever was opened."""
+        if "registry" in self.__dict__:
+            self.registry.close()
+        if "sessions" in self.__dict__:
+            self.sessions.close()
+
+
+@contextmanager
+def opened_world(*, looks_only: bool = False) -> Iterator[CloudWorld]:
+    """The world that this process is configured for, closed at the end of the block.
+
+    Commands that only show something open it with `looks_only`.
+
+    Raises:
+        Refused: none is configured, or its settings or policies are wrong.
+    """
+    with closing(CloudWorld(load_settings(), looks_only=looks_only)) as world:
+        yield world
