@@ -7,9 +7,8 @@ from click.shell_completion import get_completion_class
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the completion script for SHELL.
+    """Print the completion script for SHELL.
 
-    \b
     Load it at once:  source <(tenantctl completion bash)
     """
     from tenantctl.entrypoints.cli.main import cli
