@@ -7,8 +7,10 @@ a member of `cloudsqlsuperuser`. Whatever a test makes is dropped at its end.
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
@@ -23,6 +25,7 @@ from tenantctl.adapters.postgres.databases import PostgresDatabases
 from tenantctl.adapters.postgres.scratch import PostgresScratch
 from tenantctl.localcloud.client import LocalCloud
 from tenantctl.model.tenant import Hosting, new_uid
+from tenantctl.pgbin import find_programs
 from tenantctl.ports.databases import Databases, Scratch
 from tests.contracts.peers import nobody
 from tests.localcloud.clouds import SERVICE_ACCOUNT
@@ -30,7 +33,8 @@ from tests.localcloud.clouds import SERVICE_ACCOUNT
 PASSWORD = "correct horse, Straße 9"
 PROJECT = os.environ.get("TENANTCTL_TEST_PROJECT")
 INSTANCE = os.environ.get("TENANTCTL_TEST_INSTANCE")
-LOGIN = os.environ.get("TENANTCTL_TEST_LOGIN")
+LIVE_LOGIN = os.environ.get("TENANTCTL_TEST_LOGIN")
+LOGIN = SERVICE_ACCOUNT.removesuffix(".gserviceaccount.com")
 PLACES = (
     "memory",
     "local",
@@ -38,7 +42,7 @@ PLACES = (
         "live",
         marks=[
             pytest.mark.live,
-            pytest.mark.skipif(not (PROJECT and INSTANCE and LOGIN), reason="names no Cloud SQL instance"),
+            pytest.mark.skipif(not (PROJECT and INSTANCE and LIVE_LOGIN), reason="names no Cloud SQL instance"),
         ],
     ),
 )
@@ -234,7 +238,7 @@ def live_place() -> Iterator[PostgresPlace]:
     """The real adapters in the project that the environment names."""
     assert PROJECT is not None
     assert INSTANCE is not None
-    place = PostgresPlace(Sessions(PROJECT, None, production_credentials(), LOGIN), tenants=INSTANCE)
+    place = PostgresPlace(Sessions(PROJECT, None, production_credentials(), LIVE_LOGIN), tenants=INSTANCE)
     try:
         yield place
     finally:
@@ -262,3 +266,14 @@ def given(place: Place, *, connection_limit: int = 5, extensions: Sequence[str] 
     place.databases.set_password(hosting, PASSWORD)
     place.databases.open_logins(hosting)
     return hosting
+
+
+def psql(folder: Path, command: str, login: str = LOGIN) -> "subprocess.CompletedProcess[str]":
+    """Run a command in psql, on the database `postgres` behind a local socket."""
+    return subprocess.run(
+        [str(find_programs().path("psql")), "-X", "-A", "-t", "-c", command],
+        env={"PGHOST": str(folder), "PGUSER": login, "PGDATABASE": "postgres", "PGSSLMODE": "disable"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

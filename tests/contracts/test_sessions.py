@@ -1,4 +1,4 @@
-"""Sessions through the real connector, and the socket for PostgreSQL's own programs: in time, side by side, tidy.
+"""Sessions through the real connector: in time, side by side, tidy.
 
 Where a peer is silent, it stays so until the test ends: an adapter without a limit of its own would never come back.
 """
@@ -8,7 +8,6 @@ import http.server
 import json
 import secrets
 import socket
-import subprocess
 import sys
 import threading
 import urllib.error
@@ -18,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -31,28 +29,15 @@ from tenantctl.adapters.google.sessions import Sessions, cut, ends_within
 from tenantctl.adapters.postgres.control import ControlSessions
 from tenantctl.localcloud.client import LocalCloud
 from tenantctl.model.errors import NotFound, Refused, Transient
-from tenantctl.pgbin import find_programs
-from tests.contracts.databases_places import local_sessions
+from tests.contracts.databases_places import LOGIN, local_sessions, psql
 from tests.contracts.peers import answer, nobody, peer, saying
 from tests.localcloud.clouds import OPERATOR, SERVICE_ACCOUNT
-
-LOGIN = SERVICE_ACCOUNT.removesuffix(".gserviceaccount.com")
 
 
 @pytest.fixture
 def sessions(local_cloud: LocalCloud) -> Iterator[Sessions]:
     with closing(local_sessions(local_cloud.project, local_cloud.endpoints["sqladmin"])) as made:
         yield made
-
-
-def _psql(folder: Path, command: str, login: str = LOGIN) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [str(find_programs().path("psql")), "-X", "-A", "-t", "-c", command],
-        env={"PGHOST": str(folder), "PGUSER": login, "PGDATABASE": "postgres", "PGSSLMODE": "disable"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_a_session_is_ours_and_as_it_was_asked_for(sessions: Sessions) -> None:
@@ -126,9 +111,6 @@ def test_what_is_not_there_is_not_found(sessions: Sessions) -> None:
         sessions.connect("nowhere", "postgres")
     with pytest.raises(NotFound, match="no database no_such"):
         sessions.connect("one", "no_such")
-    with sessions.socket("nowhere") as proxy:
-        assert "does not exist: nowhere" in _psql(proxy.folder, "SELECT 1").stderr
-        assert isinstance(proxy.failure, NotFound)
 
 
 def test_anothers_login_is_refused(local_cloud: LocalCloud) -> None:
@@ -231,7 +213,7 @@ def test_an_instance_that_never_speaks_tls_is_given_up(
         with pytest.raises(Transient, match="does not answer over TLS"):
             sessions.connect("one", "postgres")
         with sessions.socket("one") as proxy:
-            assert "does not answer over TLS" in _psql(proxy.folder, "SELECT 1").stderr
+            assert "does not answer over TLS" in psql(proxy.folder, "SELECT 1").stderr
             assert isinstance(proxy.failure, Transient)
         detour.address = None
         with closing(sessions.connect("one", "postgres")) as session:
@@ -288,59 +270,6 @@ def test_a_kept_session_that_died_is_not_handed_out(sessions: Sessions) -> None:
             session.execute("SELECT pg_sleep(20)")
         with pytest.raises(Transient), control.inside("one", "postgres", seconds=0.2) as session:
             session.execute("SELECT pg_sleep(20)")
-
-
-def test_postgresqls_own_programs_run_through_the_socket(sessions: Sessions) -> None:
-    """Several at once; the folder is ours alone while it is there, and gone afterwards."""
-    with sessions.socket("one") as proxy:
-        assert proxy.folder.stat().st_mode & 0o777 == 0o700
-        assert len(str(proxy.folder)) < 80
-        with ThreadPoolExecutor(6) as threads:
-            answers = list(threads.map(lambda number: _psql(proxy.folder, f"SELECT {number}"), range(12)))
-        assert [found.stdout.strip() for found in answers] == [str(number) for number in range(12)]
-    assert not proxy.folder.exists()
-
-
-def test_much_passes_both_ways_at_once_and_whole(sessions: Sessions) -> None:
-    """In pipeline mode both sides write before they read: a proxy that waits for one direction would hang here."""
-    with (
-        sessions.socket("one") as proxy,
-        closing(psycopg.connect(host=str(proxy.folder), user=LOGIN, dbname="postgres", sslmode="disable")) as session,
-    ):
-        text = secrets.token_hex(500_000)
-        with session.pipeline():
-            cursors = [session.execute("SELECT %s || %s", [text, str(number)]) for number in range(12)]
-        assert [cursor.fetchone() for cursor in cursors] == [(f"{text}{number}",) for number in range(12)]
-        cursor = session.execute("SELECT repeat('x', 1000) FROM generate_series(1, 50000)")
-        assert sum(len(value) for (value,) in cursor) == 50_000_000
-
-
-def test_a_query_is_cancelled_through_the_socket(sessions: Sessions) -> None:
-    """As by Ctrl-C in psql: over a second connection."""
-    with (
-        sessions.socket("one") as proxy,
-        closing(psycopg.connect(host=str(proxy.folder), user=LOGIN, dbname="postgres", sslmode="disable")) as session,
-        ThreadPoolExecutor(1) as threads,
-    ):
-        waiting = threads.submit(session.execute, "SELECT pg_sleep(60)")
-        while session.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
-            pass
-        session.cancel_safe()
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            waiting.result()
-
-
-def test_leaving_the_socket_ends_what_goes_through_it(sessions: Sessions) -> None:
-    """Also what waits for an answer; and no thread of ours is left."""
-    before = set(threading.enumerate())
-    with sessions.socket("one") as proxy:
-        session = psycopg.connect(host=str(proxy.folder), user=LOGIN, dbname="postgres", sslmode="disable")
-        idle = socket.socket(socket.AF_UNIX)
-        idle.connect(str(proxy.folder / ".s.PGSQL.5432"))
-    with closing(session), pytest.raises(psycopg.OperationalError):
-        session.execute("SELECT 1")
-    idle.close()
-    assert {thread for thread in threading.enumerate() if thread.is_alive()} <= before
 
 
 def test_closing_leaves_no_thread(local_cloud: LocalCloud) -> None:
