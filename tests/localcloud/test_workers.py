@@ -55,15 +55,18 @@ def test_a_worker_that_is_killed_at_any_moment_leaves_work_that_another_finishes
         company.do("tenant", "create", "stays", "--based-in", PLACE, "--extension", "citext")
         company.do("tenant", "create", "goes", "--based-in", PLACE)
         uid = company.tenant("goes")["uid"]
-        for kill in range(KILLS):
-            if kill == KILLS // 4:
-                company.do("tenant", "cancel", uid)
-            if kill == KILLS // 2:
-                company.do("local", "advance", "25d")
-            if kill > KILLS // 2:
-                company.do("local", "advance", "1d")
-            _kill_after(company, moments.uniform(0.7, 3.0))
-        _finish(company, uid, "destroyed", "5d")
+        killed = 0
+        for request, state in (
+            ((), "active"),
+            (("tenant", "cancel", uid), "deactivated"),
+            (("local", "advance", "25d"), "destroyed"),
+        ):
+            if request:
+                company.do(*request)
+            for _ in range(KILLS // 3 + 1):
+                killed += _kill_in_the_middle(company, moments)
+            _finish(company, uid, state, "10m")
+        assert killed > KILLS // 2, "most were killed at work, and not when all was done"
         company.do("local", "advance", "340d")
         _finish(company, uid, "forgotten", "9d")
         assert "whole" in company.do("journal", "verify")
@@ -94,11 +97,16 @@ def _request_all(company: Company, names: list[str]) -> None:
             )
 
 
-def _kill_after(company: Company, seconds: float) -> None:
+def _kill_in_the_middle(company: Company, moments: random.Random) -> bool:
+    """Kills a sweep some time after it said what it begins; whether it had begun anything."""
+    company.do("local", "advance", "6m")  # the lease of the one that was killed before has ended
     worker = company.start("run")
-    time.sleep(seconds)
+    assert worker.stdout is not None
+    begun = bool(worker.stdout.readline())
+    time.sleep(moments.uniform(0.0, 1.0))
     worker.send_signal(signal.SIGKILL)
     worker.communicate(timeout=60)
+    return begun
 
 
 def _finish(company: Company, uid: str, state: str, pause: str) -> None:
