@@ -1,11 +1,14 @@
 """The socket for PostgreSQL's own programs: several connections at once, whole in both directions, gone afterwards."""
 
+import os
 import secrets
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -80,3 +83,22 @@ def test_programs_hear_why_there_is_no_session(sessions: Sessions) -> None:
     with sessions.socket("nowhere") as proxy:
         assert "does not exist: nowhere" in psql(proxy.folder, "SELECT 1").stderr
         assert isinstance(proxy.failure, NotFound)
+
+
+def test_what_a_killed_process_left_is_removed(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what another one is using is not, however old it is."""
+    with tempfile.TemporaryDirectory(prefix="tc-", dir="/tmp") as place:
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        with sessions.socket("one") as used:
+            abandoned, unknown = Path(place, "tenantctl-socket-abandoned"), Path(place, "tenantctl-socket-unknown")
+            for folder in (abandoned, unknown):
+                folder.mkdir()
+                (folder / ".s.PGSQL.5432").touch()
+            (abandoned / "lock").touch()
+            for folder in (abandoned, unknown, used.folder):
+                os.utime(folder, (0, 0))
+            with sessions.socket("one") as proxy:
+                assert proxy.folder.parent == Path(place)
+                assert not abandoned.exists()
+                assert unknown.exists()
+                assert psql(used.folder, "SELECT 1").stdout == "1\n"

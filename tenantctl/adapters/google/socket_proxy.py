@@ -5,9 +5,14 @@ dials the instance anew over TLS, so several at once and cancel requests work as
 Bytes pass unread in both directions, never more than a buffer of them waiting: a slow reader slows its writer down.
 
 One thread serves one connection, because a TLS connection must not be used by two threads at once.
+
+A process that is killed leaves its folder. It held a lock in it, which ended with it: so the next one knows, and
+removes what is left.
 """
 
 import contextlib
+import fcntl
+import os
 import select
 import shutil
 import socket
@@ -15,6 +20,7 @@ import ssl
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +32,9 @@ PORT: Final = 5432  # libpq makes the socket's name from it
 _BUFFER: Final = 1 << 18
 _LONGEST_PATH: Final = 100  # of a socket: 104 bytes on macOS, 108 on Linux, with the last a zero
 _FAREWELL_SECONDS: Final = 5.0
+_PREFIX: Final = "tenantctl-socket-"
+_LOCK: Final = "lock"
+_MAKING_SECONDS: Final = 60.0  # a younger folder may not have got its lock yet
 
 
 class SocketProxy:
@@ -45,13 +54,14 @@ class SocketProxy:
         """Why the newest connection that could not be made was not."""
 
     def __enter__(self) -> Self:
-        self.folder = _private_folder()
+        self.folder, self._lock_file = _private_folder()
         try:
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._listener.bind(str(self.folder / f".s.PGSQL.{PORT}"))
             self._listener.listen(16)
         except OSError:
             shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock_file)
             raise
         self._start(self._accept, "socket-proxy")
         return self
@@ -68,6 +78,7 @@ class SocketProxy:
             knock.connect(str(self.folder / f".s.PGSQL.{PORT}"))  # and wakes it where shutting down does not
         self._listener.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock_file)
         for thread in self._threads:
             thread.join(_FAREWELL_SECONDS)
 
@@ -191,12 +202,31 @@ class _Relay:
         return True
 
 
-def _private_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="tenantctl-"))
+def _private_folder() -> tuple[Path, int]:
+    """A folder that only we can enter, and the file whose lock says that it is in use."""
+    _remove_abandoned(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     if len(str(folder)) + len(f"/.s.PGSQL.{PORT}") > _LONGEST_PATH:
         folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="tenantctl-", dir="/tmp"))
-    return folder
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+    lock_file = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock_file, fcntl.LOCK_EX)
+    return folder, lock_file
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove the folders of processes of ours that were killed; one that cannot be looked into is left alone."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < _MAKING_SECONDS:
+                continue
+            lock_file = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while somebody holds it
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock_file)
 
 
 def _shut(connection: socket.socket) -> None:

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import IO, Final
 
-from tenantctl.adapters.postgres.child_process import ChildProcess
+from tenantctl.adapters.postgres.child_process import ChildProcess, nameless_file, readable
 from tenantctl.model.errors import Refused
 
 _ENTRY: Final = re.compile(r"(\d+); \d+ \d+ (.*)")
@@ -64,10 +64,8 @@ class Archive:
         chosen = [entry for entry in self.entries if entry.what.startswith("EXTENSION - ")]
         if not chosen:
             return ()
-        with tempfile.NamedTemporaryFile(prefix="tenantctl-", suffix=".list") as file:
-            file.write(listed(chosen))
-            file.flush()
-            statements = _ask_pg_restore([f"--use-list={file.name}", "--file=-"], iter(self._head))
+        with nameless_file(listed(chosen)) as file:
+            statements = _ask_pg_restore([f"--use-list={readable(file)}", "--file=-"], iter(self._head), file)
         found = _EXTENSION.finditer(statements)
         return tuple(Extension(_unquoted(match[1]), _unquoted(match[2])) for match in found)
 
@@ -88,10 +86,10 @@ def _remembering(chunks: Iterator[bytes], remembered: list[bytes]) -> Iterator[b
         yield chunk
 
 
-def _ask_pg_restore(arguments: list[str], chunks: Iterator[bytes]) -> str:
+def _ask_pg_restore(arguments: list[str], chunks: Iterator[bytes], *files: IO[bytes]) -> str:
     """What `pg_restore` writes of an archive, which it is fed until it listens no more."""
     with tempfile.TemporaryFile() as answer:
-        with ChildProcess("pg_restore", arguments, {}, feeds=True, output=answer) as process:
+        with ChildProcess("pg_restore", arguments, {}, feeds=True, output=answer, files=files) as process:
             for chunk in chunks:
                 if not process.feed(chunk):
                     break

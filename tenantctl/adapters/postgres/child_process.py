@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -28,6 +28,7 @@ class ChildProcess:
         environment: Where to connect and as whom; empty if it does not.
         feeds: Whether we write to its standard input.
         output: Where its standard output goes: a file, or `subprocess.PIPE` to be read.
+        files: Open files that its arguments name by `readable`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ChildProcess:
         *,
         feeds: bool = False,
         output: int | IO[bytes] = subprocess.DEVNULL,
+        files: Sequence[IO[bytes]] = (),
     ) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the block is left
         try:
@@ -49,6 +51,7 @@ class ChildProcess:
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **environment},
                 start_new_session=True,  # a Ctrl-C is for us to pass on, by leaving the block
                 bufsize=0,
+                pass_fds=[file.fileno() for file in files],
             )
         except BaseException:
             self._said.close()
@@ -119,6 +122,21 @@ class ChildProcess:
             self._said.seek(max(_SAID_MAX, size - _SAID_MAX))
             text += self._said.read()
         return [line for line in text.decode(errors="replace").splitlines() if line.strip()]
+
+
+@contextlib.contextmanager
+def nameless_file(content: bytes) -> Iterator[IO[bytes]]:
+    """A file for a child to read, which nobody else finds, and which a killed process does not leave behind."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        file.seek(0)
+        yield file
+
+
+def readable(file: IO[bytes]) -> str:
+    """What a child that was given an open file calls it."""
+    return f"/dev/fd/{file.fileno()}"
 
 
 def connection(folder: Path, login: str, database: str, *, password: str | None = None) -> dict[str, str]:

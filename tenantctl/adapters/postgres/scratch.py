@@ -13,7 +13,6 @@ Memory stays flat: the archive passes through, but for its table of contents.
 import contextlib
 import re
 import secrets
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -23,7 +22,7 @@ from psycopg import sql
 from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
 from tenantctl.adapters.postgres.archive import Archive, Entry, Extension, listed
-from tenantctl.adapters.postgres.child_process import ChildProcess, connection
+from tenantctl.adapters.postgres.child_process import ChildProcess, connection, nameless_file, readable
 from tenantctl.adapters.postgres.control import HOME, ControlSessions, Session
 from tenantctl.adapters.postgres.digests import digest, list_tables
 from tenantctl.model.backup import TableDigest
@@ -150,16 +149,14 @@ class PostgresScratch:
 
     def _restore(self, instance: str, name: str, password: str, archive: Archive, kept: Sequence[Entry]) -> None:
         with contextlib.ExitStack() as stack:
-            list_file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="tenantctl-", suffix=".list"))
-            list_file.write(listed(kept))
-            list_file.flush()
+            list_file = stack.enter_context(nameless_file(listed(kept)))
             proxy = stack.enter_context(self._sessions.socket(instance, with_token=False))
             process = stack.enter_context(
                 ChildProcess(
                     "pg_restore",
                     [
                         f"--dbname={name}",
-                        f"--use-list={list_file.name}",
+                        f"--use-list={readable(list_file)}",
                         "--format=custom",
                         "--no-owner",
                         "--no-acl",
@@ -172,6 +169,7 @@ class PostgresScratch:
                     ],
                     connection(proxy.folder, name, name, password=password),
                     feeds=True,
+                    files=(list_file,),
                 )
             )
             too_long = stack.enter_context(_ended_after(process, self._restore_seconds))
