@@ -25,6 +25,7 @@ from tenantctl.pgbin import find_programs
 
 _SILENCE_SECONDS: Final = 1800.0  # `pg_dump` may wait for a lock, and for the first row of a bloated table
 _LOCK_SECONDS: Final = 30
+_SETTLING_SECONDS: Final = 2.0
 _CANCEL_SECONDS: Final = 3.0
 _LINES_QUOTED: Final = 3
 
@@ -68,7 +69,7 @@ class RunningDump:
         except TimeoutError as error:
             raise Transient(f"The dump of {self._database} failed: {error}.") from error
         if code := self._process.finish():
-            if self._digests.failed():  # which took the snapshot from `pg_dump`
+            if self._digests.failed(within=_SETTLING_SECONDS):  # which took the snapshot from `pg_dump`
                 self._digests.result()
             if self._proxy.failure is not None:
                 raise self._proxy.failure
@@ -148,8 +149,9 @@ class _Digests(threading.Thread):
         except Exception as failure:  # noqa: BLE001 - raised in `result`
             self._failure = failure
 
-    def failed(self) -> bool:
-        """Whether the tables could not be read."""
+    def failed(self, *, within: float) -> bool:
+        """Whether the tables could not be read, as far as that is known so many seconds from now."""
+        self.join(within)
         return not self.is_alive() and self._failure is not None
 
     def result(self) -> Mapping[str, TableDigest]:
