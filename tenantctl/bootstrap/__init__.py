@@ -5,7 +5,7 @@ a command that asks the policies alone never loads one.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -57,6 +57,7 @@ class CloudWorld:
     def __init__(self, settings: Settings, *, looks_only: bool = False) -> None:
         self.settings = settings
         self.looks_only = looks_only
+        self._opened = ExitStack()
 
     @cached_property
     def policies(self) -> Policies:
@@ -88,6 +89,7 @@ class CloudWorld:
         from tenantctl.adapters.read_only import read_only_registry
 
         adapter = PostgresRegistry(engine)
+        self._opened.callback(adapter.close)
         return read_only_registry(adapter) if self.looks_only else adapter
 
     @cached_property
@@ -97,6 +99,7 @@ class CloudWorld:
         from tenantctl.adapters.read_only import read_only_databases
 
         adapter = PostgresDatabases(self.sessions)
+        self._opened.callback(adapter.close)
         return read_only_databases(adapter) if self.looks_only else adapter
 
     @cached_property
@@ -106,6 +109,7 @@ class CloudWorld:
         from tenantctl.adapters.read_only import read_only_scratch
 
         adapter = PostgresScratch(self.sessions)
+        self._opened.callback(adapter.close)
         return read_only_scratch(adapter) if self.looks_only else adapter
 
     @cached_property
@@ -150,7 +154,9 @@ class CloudWorld:
         from tenantctl.adapters.google.sessions import Sessions
 
         settings = self.settings
-        return Sessions(settings.project, settings.sqladmin_endpoint, self.credentials, settings.login)
+        sessions = Sessions(settings.project, settings.sqladmin_endpoint, self.credentials, settings.login)
+        self._opened.callback(sessions.close)
+        return sessions
 
     @cached_property
     def storage_client(self) -> Any:
@@ -169,11 +175,8 @@ class CloudWorld:
         )
 
     def close(self) -> None:
-        """Lets go of whatever was opened."""
-        if "registry" in self.__dict__:
-            self.registry.close()
-        if "sessions" in self.__dict__:
-            self.sessions.close()
+        """Lets go of whatever was opened, the last first."""
+        self._opened.close()
 
 
 @contextmanager
