@@ -22,20 +22,22 @@ import psycopg
 from tests.demo import arriving, forgetting, leaving
 from tests.demo.commands import CommandFailed, CommandLine
 from tests.demo.customers import Customers
-from tests.demo.remains import processes_of, still_running
+from tests.demo.remains import servers_in, still_running
 from tests.demo.scene import REGIONS, Scene
 from tests.demo.timeline import Timeline
 from tests.demo.witness import Witness
 
 BROKEN: Final = 1
 INTERRUPTED: Final = 130
+ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the demo; 0 if every promise was kept."""
     options = _options(arguments)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal may know no check mark
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in ENDINGS:
+        signal.signal(number, _interrupt)
     timeline, started = Timeline(sys.stdout), time.monotonic()
     timeline.line("tenantctl demo: a year in the life of three customers, on a cloud of this machine's own.")
     timeline.line("Everything is done through the command line `tenantctl`; the clock alone is moved. Times are UTC.")
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         with _cloud_of_its_own(timeline, keep=options.keep) as (cli, status):
             whole = _live(cli, timeline, status)
     except KeyboardInterrupt:
-        timeline.line("\nInterrupted; nothing is left running.")
+        timeline.line("\nInterrupted; nothing was left running.")
         return INTERRUPTED
     except (CommandFailed, psycopg.Error) as failure:
         timeline.line(f"\nThe demo could not go on: {failure}")
@@ -71,8 +73,6 @@ def _live(cli: CommandLine, timeline: Timeline, status: Any) -> bool:
         leaving.wait_in_grace(scene)
         leaving.destroy(scene)
         forgetting.months(scene)
-        forgetting.last_copies(scene)
-        forgetting.forget(scene)
         forgetting.living_on(scene)
     whole = timeline.verdict()
     timeline.line()
@@ -91,29 +91,31 @@ def _cloud_of_its_own(timeline: Timeline, *, keep: bool) -> Iterator[tuple[Comma
     parent.chmod(0o755)  # as root, PostgreSQL runs as another user, who must be able to enter
     folder = parent / "cloud"
     cli = CommandLine(folder)
-    kept = False
+    timeline.line(f"The cloud lies in {parent} and {'stays for a look around' if keep else 'is removed at the end'}.")
+    kept, processes = False, set[int]()
     try:
         cli.ask("local", "up", *(word for region in REGIONS for word in ("--region", region)))
-        yield cli, cli.json("local", "status")
+        status = cli.json("local", "status")
+        processes.add(status["pid"])
+        yield cli, status
         kept = keep
     finally:
         cli.end()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient now would leave servers running
+        for number in ENDINGS:  # whoever is impatient now would leave servers running
+            signal.signal(number, signal.SIG_IGN)
         if kept:
             timeline.line(f"\nThe cloud is kept. Look around:  export TENANTCTL_LOCAL_DIR={folder}")
             timeline.line("Then, to stop and remove it:     tenantctl local down --purge")
         else:
-            _tear_down(cli, parent, folder)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+            _tear_down(cli, parent, processes | servers_in(folder))
 
 
-def _tear_down(cli: CommandLine, parent: Path, folder: Path) -> None:
+def _tear_down(cli: CommandLine, parent: Path, processes: set[int]) -> None:
     """Stops the cloud, removes its folder, and looks whether anything is left."""
-    processes = processes_of(folder)
     try:
         cli.last_words("local", "down", "--purge")
     except CommandFailed as failure:
-        raise _LeftBehind(f"The demo's cloud in {folder} does not go down: {failure}") from failure
+        raise _LeftBehind(f"The demo's cloud in {parent} does not go down: {failure}") from failure
     shutil.rmtree(parent, ignore_errors=True)
     left = still_running(processes)
     if left or parent.exists():

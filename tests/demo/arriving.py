@@ -23,7 +23,7 @@ def sign_up(scene: Scene) -> None:
         placement, tenant = answer["placement"], answer["tenant"]
         guest.uid, guest.region = tenant["uid"], placement["region"]
         guest.instance = tenant["hosting"]["instance"]
-        scene.timeline.say(f"{guest.name}, {guest.business}, is based in {guest.based_in} ({_place(placement)}).")
+        scene.timeline.say(f"{guest.name}, {guest.business}, is based in {guest.based_in}{_found(guest, placement)}.")
         first, second = [row for row in placement["candidates"] if row["allowed"]][:2]
         scene.timeline.check(
             Promise.CLOSEST,
@@ -57,10 +57,7 @@ def first_backups(scene: Scene) -> None:
     """Everything is backed up at once; the largest schema's backup is proved by a restore."""
     scene.cli.together(*(("backup", "now", guest.uid) for guest in scene.guests))
     proof = scene.cli.ask("backup", "verify", scene.leaves.uid)
-    listed = scene.cli.json_together(*(("backup", "list", guest.uid) for guest in scene.guests))
-    for guest, backups in zip(scene.guests, listed, strict=True):
-        _check_backup(scene, guest, newest(backups))
-    backup, content = newest(listed[1]), scene.leaves.content
+    backup, content = newest(scene.cli.json("backup", "list", scene.leaves.uid)), scene.leaves.content
     scene.timeline.check(
         Promise.PROVED,
         f"the backup of {scene.leaves.name} restores, and holds what the customer counted",
@@ -86,7 +83,9 @@ def nights(scene: Scene) -> None:
             evidence=", ".join(backed_up) or "nobody",
         )
     scene.stays.content = scene.customers.content(scene.stays.way_in)
-    _check_backup(scene, scene.stays, newest(scene.backups(scene.stays)))
+    listed = scene.cli.json_together(*(("backup", "list", guest.uid) for guest in scene.guests))
+    for guest, backups in zip(scene.guests, listed, strict=True):
+        _check_backup(scene, guest, newest(backups))
 
 
 def _creation(guest: Guest) -> Sequence[str]:
@@ -94,9 +93,11 @@ def _creation(guest: Guest) -> Sequence[str]:
     return ("tenant", "create", guest.name, "--based-in", guest.based_in, *extensions, "--wait")
 
 
-def _place(placement: Json) -> str:
+def _found(guest: Guest, placement: Json) -> str:
+    """The place as the program understood it, where that says more than the customer did."""
     place = placement["place"]
-    return ", ".join(part for part in (place["name"], place["subdivision"], place["country"]) if part)
+    said = ", ".join(part for part in (place["name"], place["subdivision"], place["country"]) if part)
+    return "" if said == guest.based_in else f" ({said})"
 
 
 def _check_backup(scene: Scene, guest: Guest, backup: Json) -> None:

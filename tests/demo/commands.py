@@ -18,6 +18,7 @@ from typing import Any, Final
 
 AT_ONCE: Final = 3  # commands that do not depend on each other; a laptop has two cores at least
 SECONDS_MAX: Final = 300.0
+FAREWELL_SECONDS: Final = 5.0
 
 
 class CommandFailed(Exception):
@@ -90,9 +91,7 @@ class CommandLine:
                 self._running.discard(process)
                 self.calls += 1
                 self.seconds += time.monotonic() - started
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            _end(process)
         if process.returncode != expect:
             said = f"{output.strip()}\n{errors.strip()}".strip()
             raise CommandFailed(f"{command} ended with {process.returncode}, not with {expect}:\n{said}")
@@ -102,10 +101,15 @@ class CommandLine:
         """What one command says as JSON."""
         return self.ask(*arguments, "-o", "json").json()
 
-    def together(self, *commands: Sequence[str]) -> list[Answer]:
+    def together(self, *commands: Sequence[str], expect: Sequence[int] = ()) -> list[Answer]:
         """Runs commands side by side; their answers in the same order."""
+        codes = expect or [0] * len(commands)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda words: self.ask(*words), commands))
+            try:
+                return list(pool.map(lambda words, code: self.ask(*words, expect=code), commands, codes))
+            except BaseException:  # interrupted, or one of them failed: the others are not waited for
+                self.end()
+                raise
 
     def json_together(self, *commands: Sequence[str]) -> list[Any]:
         """What commands say as JSON, run side by side; in the same order."""
@@ -117,7 +121,7 @@ class CommandLine:
             self._ended = True
             running = list(self._running)
         for process in running:
-            process.terminate()
+            process.terminate()  # whoever waits for it sees it end
 
     def last_words(self, *arguments: str) -> Answer:
         """One more command after the end: to stop the cloud."""
@@ -127,3 +131,15 @@ class CommandLine:
             return self.ask(*arguments)
         finally:
             self.end()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ends a process that has not ended by itself."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(FAREWELL_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -18,9 +18,9 @@ FIRST_DAY: Final = date(2024, 1, 1)
 DAYS: Final = 1000
 # What real texts hold: other scripts, combining marks, emoji, and everything that a careless dump would not survive.
 _SAID: Final = """
-order delivery invoice urgent pallet Stück Größe naïve façade łódź Ελλάδα Київ 東京 발주 مرحبا שלום ñandú Ångström œuvre ½
-€12,50 100% O'Brien "quoted" back\\slash \\N \\. {brace} semi;colon --comment /*note*/ $1 $$ %s 🚚 👩‍🔧 e\u0301 NULL null
-true 0 -1 1e309 <b>&amp;</b> ,comma|pipe
+order delivery invoice urgent pallet Stück Größe naïve façade łódź Ελλάδα Київ 東京 발주 مرحبا שלום ñandú Ångström œuvre
+½ €12,50 100% O'Brien "quoted" back\\slash \\N \\. {brace} semi;colon --comment /*note*/ $1 $$ %s 🚚 👩‍🔧 e\u0301
+NULL null true 0 -1 1e309 <b>&amp;</b> ,comma|pipe
 """
 WORDS: Final = (*_SAID.split(), "tab\there", "line\nbreak", "carriage\rreturn", " ", "")
 

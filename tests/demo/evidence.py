@@ -1,5 +1,6 @@
 """What the program's JSON proves: pure questions about it, answered without asking the program again."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -8,6 +9,13 @@ from zoneinfo import ZoneInfo
 Json = Mapping[str, Any]
 
 GRACE: Final = timedelta(weeks=3)
+KINDS: Final = {
+    "copy": "copies of backups",
+    "database": "the database",
+    "instance-backups": "the server's own backups",
+    "registry-backups": "the registry's own backups",
+    "scratch": "trial restores",
+}
 
 
 def moment(text: str) -> datetime:
@@ -68,6 +76,25 @@ def open_places(residues: Sequence[Json]) -> list[Json]:
 def copies(residues: Sequence[Json]) -> list[Json]:
     """The places that are copies of backups."""
     return [place for place in residues if place["kind"] == "copy"]
+
+
+def lapsed_within_a_year(residues: Sequence[Json]) -> bool:
+    """Whether each place was proved empty within twelve months of the first byte that it got."""
+    return bool(residues) and all(
+        place["lapsed_at"] is not None and within_a_year(moment(place["made_at"]), moment(place["lapsed_at"]))
+        for place in residues
+    )
+
+
+def minute(text: str | None) -> str:
+    """A moment as a person reads it."""
+    return f"{moment(text):%Y-%m-%d %H:%M} UTC" if text else "never"
+
+
+def counted(residues: Sequence[Json]) -> str:
+    """How many places there are of each kind."""
+    counts = Counter(place["kind"] for place in residues)
+    return ", ".join(f"{KINDS.get(kind, kind)}: {count}" for kind, count in sorted(counts.items())) or "none"
 
 
 def last_date(residues: Sequence[Json]) -> datetime:

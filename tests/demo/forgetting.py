@@ -7,7 +7,9 @@ from typing import Final
 from tests.demo.evidence import (
     Json,
     copies,
+    counted,
     in_two_regions,
+    lapsed_within_a_year,
     last_date,
     moment,
     newest,
@@ -24,47 +26,46 @@ MONTH: Final = timedelta(days=30)
 
 def months(scene: Scene) -> None:
     """One month, then half a year after the destruction: the short-lived copies go, the final ones stay locked."""
-    guest = scene.leaves
     scene.advance(MONTH, "A month later")
     _count_down(scene)
     scene.advance(5 * MONTH, "Half a year after the destruction")
-    _count_down(scene)
-    attack_the_vault(scene, guest, "half a year later")
+    due = _count_down(scene)
+    attack_the_vault(scene, scene.leaves, "half a year later")
+    due = _last_copies(scene, due)
+    _forget(scene, due)
 
 
-def last_copies(scene: Scene) -> None:
-    """The last copies reach their age; the buckets delete them, and each is proved gone by name."""
-    guest, timeline = scene.leaves, scene.timeline
-    due = last_date(open_places(scene.residues(guest)))
+def _last_copies(scene: Scene, due: datetime) -> datetime:
+    """The last copies reach their age, and each is proved gone by name; until when something else remains."""
+    guest = scene.leaves
     scene.advance(due - scene.now() + timedelta(minutes=5), "The last copies have reached their age")
     scene.sweep()
     places = scene.residues(guest)
     found = scene.witness.objects_under(f"{guest.uid}/")
-    timeline.check(
+    scene.timeline.check(
         Promise.FORGOTTEN,
-        f"no copy of {guest.name}'s backups is left in any bucket, and none was deleted by us",
-        holds=not found and proved(copies(places)),
+        f"no copy of {guest.name}'s backups is left in any bucket; each went by itself, within a year",
+        holds=not found and proved(copies(places)) and lapsed_within_a_year(copies(places)),
         evidence=f"{len(copies(places))} copies, each reported absent by its own bucket; a search of all buckets found"
         f" {len(found) or 'none'}",
     )
+    return last_date(open_places(places))
 
 
-def forget(scene: Scene) -> None:
+def _forget(scene: Scene, due: datetime) -> None:
     """The registry's own backups lapse too, which held the customer's name; then it is forgotten."""
     guest, timeline = scene.leaves, scene.timeline
-    destroyed_at = moment(scene.tenant(guest)["tenant"]["destroyed_at"])
-    due = last_date(open_places(scene.residues(guest)))
     scene.advance(due - scene.now() + timedelta(minutes=5), f"{guest.name} is forgotten")
     scene.sweep()
     tenant, places, journal = scene.cli.json_together(
         ("tenant", "show", guest.uid), ("residue", guest.uid, "--all"), ("journal", "show", guest.uid)
     )
-    forgotten_at = _when_forgotten(journal)
+    destroyed_at, forgotten_at = moment(tenant["tenant"]["destroyed_at"]), _when_forgotten(journal)
     timeline.check(
         Promise.FORGOTTEN,
         "every place that ever held a byte of it is proved empty",
         holds=tenant["tenant"]["state"] == "forgotten" and proved(places),
-        evidence=f"{len(places)} places: {_kinds(places)}",
+        evidence=f"{len(places)} places: {counted(places)}",
     )
     timeline.check(
         Promise.FORGOTTEN,
@@ -121,22 +122,17 @@ def living_on(scene: Scene) -> None:
     )
 
 
-def _count_down(scene: Scene) -> None:
+def _count_down(scene: Scene) -> datetime:
+    """Has the program look at what remains of the customer; the date after which nothing of that can be read."""
     guest = scene.leaves
-    before = len(open_places(scene.residues(guest)))
     scene.sweep()
-    places = open_places(scene.residues(guest))
+    every = scene.residues(guest)
+    places = open_places(every)
     scene.timeline.say(
-        f"Of the {before} places that held bytes of {guest.name}, {len(places)} are left"
-        f" ({_kinds(places)}), until {last_date(places):%Y-%m-%d} at the latest."
+        f"Of the {len(every)} places that ever held bytes of {guest.name}, {len(places)} are left"
+        f" ({counted(places)}), until {last_date(places):%Y-%m-%d} at the latest."
     )
-
-
-def _kinds(places: Sequence[Json]) -> str:
-    counts: dict[str, int] = {}
-    for place in places:
-        counts[place["kind"]] = counts.get(place["kind"], 0) + 1
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    return last_date(places)
 
 
 def _when_forgotten(journal: Sequence[Json]) -> datetime | None:

@@ -10,8 +10,8 @@ _PATIENCE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 
 
-def processes_of(folder: Path) -> set[int]:
-    """The process ids that a cloud's folder names: those of its servers, and of what supervises them."""
+def servers_in(folder: Path) -> set[int]:
+    """The process ids of the PostgreSQL servers whose data lies in a cloud's folder."""
     found: set[int] = set()
     for file in folder.glob("instances/*/data/postmaster.pid"):
         words = file.read_text().split()

@@ -28,6 +28,7 @@ class Guest:
     instance: str = ""
     login: Login | None = None
     content: Content | None = None
+    leaving: Json = field(default_factory=dict)  # what was known of it when it had been deactivated
 
     @property
     def way_in(self) -> Login:
@@ -74,16 +75,6 @@ class Scene:
             if turn["trouble"]:
                 self.timeline.say(f"The program reports trouble with {turn['uid']}: {turn['trouble']}")
         return turns
-
-    def tenant(self, guest: Guest) -> Json:
-        """What the program knows of a customer."""
-        found: Json = self.cli.json("tenant", "show", guest.uid)
-        return found
-
-    def backups(self, guest: Guest) -> Sequence[Json]:
-        """A customer's backups, oldest first."""
-        found: Sequence[Json] = self.cli.json("backup", "list", guest.uid)
-        return found
 
     def residues(self, guest: Guest) -> Sequence[Json]:
         """Every place that ever held bytes of a customer."""
