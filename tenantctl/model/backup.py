@@ -58,6 +58,11 @@ class Copy:
     crc32c: str | None = None
     written_at: datetime | None = None
     seen_at: datetime | None = None
+    wrapped_key: str | None = (
+        None  # the backup's identity, wrapped by this region's KMS key, base64; None once shredded
+    )
+    verified_at: datetime | None = None
+    verified_level: VerificationLevel | None = None
 
     @property
     def manifest_name(self) -> str:
@@ -68,6 +73,11 @@ class Copy:
     def residue_id(self) -> str:
         """This copy's line in the residue inventory."""
         return f"copy/{self.backup_id}/{self.region}"
+
+    @property
+    def key_residue_id(self) -> str:
+        """The line of the key that opens this copy."""
+        return f"key/{self.backup_id}/{self.region}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ class Backup:
     rows: int | None = None
     size: int | None = None
     sha256: str | None = None
+    recipient: str | None = None  # the age recipient of its identity; None for a backup that was stored in the clear
     forced_row_security: tuple[str, ...] = ()  # tables whose FORCE was lifted for this dump, to be set again
     copies: tuple[Copy, ...] = ()
 
@@ -104,6 +115,7 @@ class ResidueKind(StrEnum):
 
     DATABASE = "database"
     COPY = "copy"
+    KEY = "key"
     SCRATCH = "scratch"
     INSTANCE_BACKUPS = "instance-backups"
     REGISTRY_BACKUPS = "registry-backups"

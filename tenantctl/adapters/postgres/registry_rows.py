@@ -58,16 +58,15 @@ def instance_of(row: Row[Any], databases: int = 0) -> Instance:
 
 def copy_of(row: Row[Any]) -> Copy:
     """A row of `copies`."""
-    return Copy(**{**row._mapping, "state": CopyState(row.state)})
+    return Copy(**{**row._mapping, "state": CopyState(row.state), "verified_level": _level(row.verified_level)})
 
 
 def backup_of(row: Row[Any], copies: tuple[Copy, ...]) -> Backup:
     """A row of `backups`, with its copies."""
-    level = row.verified_level
     typed = {
         "retention_class": RetentionClass(row.retention_class),
         "state": BackupState(row.state),
-        "verified_level": None if level is None else VerificationLevel(level),
+        "verified_level": _level(row.verified_level),
         "forced_row_security": tuple(row.forced_row_security),
         "copies": copies,
     }
@@ -88,3 +87,7 @@ def columns_of(record: Backup | Copy | Residue) -> Mapping[str, Any]:
     """The fields of a record as values for the columns of the same names; a backup's copies are rows of their own."""
     values = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "copies"}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _level(text: str | None) -> VerificationLevel | None:
+    return None if text is None else VerificationLevel(text)

@@ -115,6 +115,7 @@ backups: Final = Table(
     Column("rows", BigInteger),
     Column("size", BigInteger),
     _text("sha256", null=True),
+    _text("recipient", null=True),
     Column("forced_row_security", ARRAY(Text), nullable=False),
 )
 
@@ -134,6 +135,9 @@ copies: Final = Table(
     _text("crc32c", null=True),
     _moment("written_at", null=True),
     _moment("seen_at", null=True),
+    _text("wrapped_key", null=True),
+    _moment("verified_at", null=True),
+    _text("verified_level", null=True),
 )
 
 residues: Final = Table(
