@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tenantctl.localcloud.client import LocalCloud
+
+# How long an example takes says something about the machine, not about the program.
+settings.register_profile("tenantctl", deadline=None)
+settings.load_profile("tenantctl")
 
 
 @pytest.fixture(scope="session")
