@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from tests.demo import erp
-from tests.demo.customers import Login, load_pgbench, load_shop, trade
+from tests.demo.customers import Login, content_of, load_pgbench, load_shop, trade
 from tests.demo.evidence import Json, in_two_regions, is_closest, newest, regions_holding
 from tests.demo.ledger import Promise
 from tests.demo.scene import Guest, Scene
@@ -35,32 +35,20 @@ def sign_up(scene: Scene) -> None:
 
 
 def move_in(scene: Scene) -> None:
-    """Each customer gets a password, logs in with it, and brings its data."""
-    told = scene.cli.json_together(
-        *(("tenant", "connect-info", guest.uid) for guest in scene.guests),
-        *(("tenant", "rotate-password", guest.uid) for guest in scene.guests),
-    )
-    for guest, info, secret in zip(scene.guests, told[:3], told[3:], strict=True):
-        guest.login = Login(info["instance"], info["database"], info["user"], secret["password"])
-    with scene.customers.session(scene.stays.way_in) as session:
-        load_pgbench(session, PGBENCH_SCALE)
-    with scene.customers.session(scene.leaves.way_in) as session:
-        erp.load(session, erp.generate(SEED))
-    with scene.customers.session(scene.returns.way_in) as session:
-        load_shop(session)
+    """Each customer gets a password, logs in with it, brings its data, and is backed up at once."""
+    scene.side_by_side(lambda guest: _move_in(scene, guest))
     for guest in scene.guests:
-        guest.content = scene.customers.content(guest.way_in)
         scene.timeline.say(f"{guest.name} has loaded its data over its own login: {guest.content}.")
 
 
-def first_backups(scene: Scene) -> None:
-    """Everything is backed up at once; the largest schema's backup is proved by a restore."""
-    scene.cli.together(*(("backup", "now", guest.uid) for guest in scene.guests))
-    proof = scene.cli.ask("backup", "verify", scene.leaves.uid)
-    backup, content = newest(scene.cli.json("backup", "list", scene.leaves.uid)), scene.leaves.content
+def first_proof(scene: Scene) -> None:
+    """The backup of the largest schema is proved by a restore."""
+    guest = scene.leaves
+    proof = scene.cli.ask("backup", "verify", guest.uid)
+    backup, content = newest(scene.cli.json("backup", "list", guest.uid)), guest.content
     scene.timeline.check(
         Promise.PROVED,
-        f"the backup of {scene.leaves.name} restores, and holds what the customer counted",
+        f"the backup of {guest.name} restores, and holds what the customer counted",
         holds=backup["verified_level"] == "L3"
         and content is not None
         and (backup["tables"], backup["rows"]) == (content.tables, content.rows),
@@ -86,6 +74,21 @@ def nights(scene: Scene) -> None:
     listed = scene.cli.json_together(*(("backup", "list", guest.uid) for guest in scene.guests))
     for guest, backups in zip(scene.guests, listed, strict=True):
         _check_backup(scene, guest, newest(backups))
+
+
+def _move_in(scene: Scene, guest: Guest) -> None:
+    info = scene.cli.json("tenant", "connect-info", guest.uid)
+    secret = scene.cli.json("tenant", "rotate-password", guest.uid)
+    guest.login = Login(info["instance"], info["database"], info["user"], secret["password"])
+    with scene.customers.session(guest.login) as session:
+        if guest is scene.stays:
+            load_pgbench(session, PGBENCH_SCALE)
+        elif guest is scene.leaves:
+            erp.load(session, erp.generate(SEED))
+        else:
+            load_shop(session)
+        guest.content = content_of(session)
+    scene.cli.ask("backup", "now", guest.uid)
 
 
 def _creation(guest: Guest) -> Sequence[str]:

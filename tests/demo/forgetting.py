@@ -15,11 +15,12 @@ from tests.demo.evidence import (
     newest,
     open_places,
     proved,
+    regions_holding,
     within_a_year,
 )
 from tests.demo.leaving import attack_the_vault
 from tests.demo.ledger import Promise
-from tests.demo.scene import Scene
+from tests.demo.scene import Guest, Scene
 
 MONTH: Final = timedelta(days=30)
 
@@ -53,13 +54,39 @@ def _last_copies(scene: Scene, due: datetime) -> datetime:
 
 
 def _forget(scene: Scene, due: datetime) -> None:
-    """The registry's own backups lapse too, which held the customer's name; then it is forgotten."""
-    guest, timeline = scene.leaves, scene.timeline
+    """The registry's own backups lapse too, which held the customer's name: it is forgotten, and the others live on."""
+    guest = scene.leaves
     scene.advance(due - scene.now() + timedelta(minutes=5), f"{guest.name} is forgotten")
     scene.sweep()
-    tenant, places, journal = scene.cli.json_together(
-        ("tenant", "show", guest.uid), ("residue", guest.uid, "--all"), ("journal", "show", guest.uid)
+    others = (scene.stays, scene.returns)
+    *lists, tenant, places, journal, findings, verified = scene.cli.together(
+        *(("backup", "list", other.uid, "-o", "json") for other in others),
+        ("tenant", "show", guest.uid, "-o", "json"),
+        ("residue", guest.uid, "--all", "-o", "json"),
+        ("journal", "show", guest.uid, "-o", "json"),
+        ("doctor", "-o", "json"),
+        ("journal", "verify"),
     )
+    _check_forgotten(scene, tenant.json(), places.json(), journal.json())
+    _check_the_living(scene, others, [newest(answer.json()) for answer in lists])
+    scene.timeline.check(
+        Promise.EVIDENCE,
+        "the journal is whole",
+        holds="is whole" in verified.output,
+        evidence=verified.output.strip(),
+    )
+    faults = [finding["sentence"] for finding in findings.json() if not finding["good"]]
+    scene.timeline.check(
+        Promise.EVIDENCE,
+        "everything that the promises rest on is in order",
+        holds=bool(findings.json()) and not faults,
+        evidence="; ".join(faults)
+        or f"{len(findings.json())} looks at policies, instances, buckets and tenants: all good",
+    )
+
+
+def _check_forgotten(scene: Scene, tenant: Json, places: Sequence[Json], journal: Sequence[Json]) -> None:
+    guest, timeline = scene.leaves, scene.timeline
     destroyed_at, forgotten_at = moment(tenant["tenant"]["destroyed_at"]), _when_forgotten(journal)
     timeline.check(
         Promise.FORGOTTEN,
@@ -83,42 +110,22 @@ def _forget(scene: Scene, due: datetime) -> None:
     )
 
 
-def living_on(scene: Scene) -> None:
-    """A year later the others have all their data and their backups, and every check of the program is good."""
-    timeline = scene.timeline
-    others = (scene.stays, scene.returns)
+def _check_the_living(scene: Scene, others: Sequence[Guest], backups: Sequence[Json]) -> None:
     contents = [scene.customers.content(other.way_in) for other in others]
-    timeline.check(
+    scene.timeline.check(
         Promise.OWN,
         f"{' and '.join(other.name for other in others)} find their data as they left it",
         holds=contents == [other.content for other in others],
         evidence="; ".join(map(str, contents)),
     )
-    listed = scene.cli.json_together(*(("backup", "list", other.uid) for other in others))
-    newest_ones = [newest(backups) for backups in listed]
-    timeline.check(
+    scene.timeline.check(
         Promise.TWO_REGIONS,
         "their newest backups lie in two regions",
-        holds=all(map(in_two_regions, newest_ones)),
+        holds=all(map(in_two_regions, backups)),
         evidence="; ".join(
-            f"{other.name}: {backup['slot']} in {', '.join(sorted(copy['region'] for copy in backup['copies']))}"
-            for other, backup in zip(others, newest_ones, strict=True)
+            f"{other.name}: {backup['slot']} in {', '.join(sorted(regions_holding(backup)))}"
+            for other, backup in zip(others, backups, strict=True)
         ),
-    )
-    verified, examined = scene.cli.together(("journal", "verify"), ("doctor", "-o", "json"))
-    timeline.check(
-        Promise.EVIDENCE,
-        "the journal is whole",
-        holds="is whole" in verified.output,
-        evidence=verified.output.strip(),
-    )
-    findings = examined.json()
-    faults = [finding["sentence"] for finding in findings if not finding["good"]]
-    timeline.check(
-        Promise.EVIDENCE,
-        "everything that the promises rest on is in order",
-        holds=bool(findings) and not faults,
-        evidence="; ".join(faults) or f"{len(findings)} checks of policies, instances, buckets and tenants are good",
     )
 
 

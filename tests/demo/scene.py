@@ -1,7 +1,8 @@
 """Who and what takes part in the demo: three customers, the command line, a witness, and the clock."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -55,6 +56,15 @@ class Scene:
     def guests(self) -> tuple[Guest, ...]:
         """All three."""
         return (self.stays, self.leaves, self.returns)
+
+    def side_by_side(self, work: Callable[[Guest], None]) -> None:
+        """Does the same with all three at once."""
+        with ThreadPoolExecutor(len(self.guests)) as pool:
+            try:
+                list(pool.map(work, self.guests))
+            except BaseException:  # interrupted, or one of them failed: the others are not waited for
+                self.cli.end()
+                raise
 
     def now(self) -> datetime:
         """The time on the cloud's clock, in UTC."""
