@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from tenantctl.backups.age import Identity
+from tenantctl.backups.keys import key_residue, store_in_each, wrap_in_each
 from tenantctl.backups.manifest import Manifest
 from tenantctl.backups.retention import intended_copy
 from tenantctl.engine.actions import Work
@@ -21,26 +23,40 @@ SHORT_OF_COPIES: Final = "short-of-copies"
 
 
 def begin(work: Work, step: Step, regions: Sequence[str], forced_row_security: tuple[str, ...]) -> Backup:
-    """Writes the backup, its copies and their residue down; from here on bytes may exist."""
+    """Writes the backup, its copies, its key and their residue down; from here on bytes may exist.
+
+    The identity is wrapped by each region's KMS before anything is written, and
+    kept in each region's key bucket before anything is sealed for it: a dump that
+    nobody could open is never made.
+
+    Raises:
+        Transient: a region's KMS or key bucket does not answer.
+    """
     world = work.world
+    backup_id, identity = new_uid(), Identity.generate()
+    wrapped = wrap_in_each(world, identity, work.tenant.uid, backup_id, regions)
     with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
         backup = Backup(
-            id=new_uid(),
+            id=backup_id,
             tenant_uid=work.tenant.uid,
             slot=step.subject,
             retention_class=RetentionClass(step.argument),
             state=BackupState.BEGUN,
             begun_at=writes.now,
+            recipient=identity.recipient,
             forced_row_security=forced_row_security,
         )
         copies = tuple(
-            intended_copy(
-                backup,
-                region,
-                bucket_prefix=world.bucket_prefix,
-                policy=world.policies.backups,
-                allowance=WRITING_MAX,
-                now=writes.now,
+            replace(
+                intended_copy(
+                    backup,
+                    region,
+                    bucket_prefix=world.bucket_prefix,
+                    policy=world.policies.backups,
+                    allowance=WRITING_MAX,
+                    now=writes.now,
+                ),
+                wrapped_key=wrapped[region],
             )
             for region in regions
         )
@@ -48,7 +64,11 @@ def begin(work: Work, step: Step, regions: Sequence[str], forced_row_security: t
         writes.put_backup(backup)
         for copy in copies:
             writes.put_residue(_residue_of(copy))
-        writes.journal("backup-begun", backup=backup.id, slot=backup.slot, regions=list(regions))
+            writes.put_residue(key_residue(copy))
+        writes.journal(
+            "backup-begun", backup=backup.id, slot=backup.slot, regions=list(regions), recipient=backup.recipient
+        )
+    store_in_each(world, backup)
     return backup
 
 

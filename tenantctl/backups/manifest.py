@@ -13,8 +13,9 @@ from typing import Any, Final
 from tenantctl.model.backup import Backup, RetentionClass, TableDigest
 from tenantctl.model.errors import Refused
 
-FORMAT: Final = 1
-ARCHIVE: Final = "pg_dump custom archive, compressed with zstd"
+FORMAT: Final = 2
+ARCHIVE: Final = "pg_dump custom archive, zstd, age v1: age -d -i KEY | zstd -d | pg_restore"
+FORMATS_READ: Final = (1, 2)  # 1 was stored in the clear, without a recipient
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Manifest:
     raw_size: int
     sha256: str
     crc32c: str
+    recipient: str | None
     forced_row_security: tuple[str, ...]
     tables: Mapping[str, TableDigest]
 
@@ -51,6 +53,7 @@ class Manifest:
             "raw_size": self.raw_size,
             "sha256": self.sha256,
             "crc32c": self.crc32c,
+            "recipient": self.recipient,
             "forced_row_security": list(self.forced_row_security),
             "tables": {name: [digest.rows, digest.checksum] for name, digest in sorted(self.tables.items())},
         }
@@ -65,7 +68,7 @@ class Manifest:
         """
         try:
             said: dict[str, Any] = json.loads(content)
-            if said["format"] != FORMAT:
+            if said["format"] not in FORMATS_READ:
                 raise Refused(f"A manifest of format {said['format']} needs a newer tenantctl.")
             return cls(
                 backup_id=said["backup"],
@@ -79,6 +82,7 @@ class Manifest:
                 raw_size=said["raw_size"],
                 sha256=said["sha256"],
                 crc32c=said["crc32c"],
+                recipient=said["recipient"] if said["format"] > 1 else None,
                 forced_row_security=tuple(said["forced_row_security"]),
                 tables={name: TableDigest(rows, checksum) for name, (rows, checksum) in said["tables"].items()},
             )

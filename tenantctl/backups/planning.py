@@ -16,8 +16,9 @@ from tenantctl.model.plan import Do, Plan, Step
 from tenantctl.model.policy import BackupsPolicy, Policies
 from tenantctl.model.tenant import Tenant
 
-# What the platform keeps of instances and of the registry cannot be looked at copy by copy: its window is its proof.
-LAPSING_BY_DATE: Final = frozenset({ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS})
+# What the platform keeps of instances, of the registry and of the key buckets cannot be looked at one by one: its
+# window is its proof.
+LAPSING_BY_DATE: Final = frozenset({ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY})
 
 
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -81,6 +82,12 @@ def plan_upkeep(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterat
     stale = [copy for copy in unsettled_copies(facts.backups) if next_sight(copy, policy) <= now]
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
+    for backup in facts.backups:
+        moment = shred_moment(backup)
+        if moment is not None and moment <= now:
+            yield Step(
+                Do.SHRED_KEY, backup.id, f"its copies have reached their term, or never came to be ({backup.state})"
+            )
     past = [residue for residue in open_residues(facts.residues) if lapses_by_date(residue, now=now)]
     if past:
         yield Step(Do.PROVE_LAPSE, uid, f"places past their date: {len(past)}")
@@ -89,10 +96,11 @@ def plan_upkeep(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterat
 def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[datetime]:
     """The moments from which there will be more upkeep; all later than `now`."""
     moments = [next_sight(copy, policy) for copy in unsettled_copies(facts.backups)]
+    moments += [moment for backup in facts.backups if (moment := shred_moment(backup)) is not None]
     moments += [
         residue.unreadable_after
         for residue in open_residues(facts.residues)
-        if residue.kind in LAPSING_BY_DATE and residue.unreadable_after is not None
+        if waits_for_a_date(residue) and residue.unreadable_after is not None
     ]
     soonest = now + timedelta(hours=1)
     return (max(moment, soonest) for moment in moments)
@@ -115,6 +123,19 @@ def unsettled_copies(backups: Iterable[Backup]) -> Iterator[Copy]:
     )
 
 
+def shred_moment(backup: Backup) -> datetime | None:
+    """When a backup's key is to be shredded; None if it has none, or is being made.
+
+    On the day on which the last of its copies reaches its age, whether or not the
+    bucket has deleted it by then; at once where no backup came of the attempt.
+    """
+    if backup.state is BackupState.BEGUN or not any(copy.wrapped_key for copy in backup.copies):
+        return None
+    if backup.state is BackupState.FAILED and backup.completed_at is None:
+        return backup.begun_at
+    return max(copy.lapses_at for copy in backup.copies)
+
+
 def open_residues(residues: Iterable[Residue]) -> Iterator[Residue]:
     """The places that have not lapsed yet."""
     return (residue for residue in residues if residue.lapsed_at is None)
@@ -128,6 +149,11 @@ def next_sight(copy: Copy, policy: BackupsPolicy) -> datetime:
     return min(regularly, copy.lapses_at) if copy.seen_at < copy.lapses_at else regularly
 
 
+def waits_for_a_date(residue: Residue) -> bool:
+    """Whether nothing but a date, which is known, has to pass for a place to lapse."""
+    return residue.kind in LAPSING_BY_DATE and residue.unreadable_after is not None
+
+
 def lapses_by_date(residue: Residue, *, now: datetime) -> bool:
     """Whether a place that no look can reach is past its date."""
-    return residue.kind in LAPSING_BY_DATE and residue.unreadable_after is not None and residue.unreadable_after <= now
+    return waits_for_a_date(residue) and residue.unreadable_after is not None and residue.unreadable_after <= now

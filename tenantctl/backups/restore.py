@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tenantctl.backups.attempt import read_manifest
-from tenantctl.backups.stream import decompress
+from tenantctl.backups.keys import open_identity
+from tenantctl.backups.stream import opened
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import (
     Backup,
@@ -163,6 +164,7 @@ def _restore_and_compare(work: Work, backup: Backup, copy: Copy, place: ScratchP
         yield f"the copy in {copy.region} has no manifest of its own"
         return
     scratch, sha256 = work.world.scratch, hashlib.sha256()
+    identity = open_identity(work.world, backup) if backup.recipient else None
 
     def checked() -> Iterator[bytes]:
         for chunk in work.world.vault.read(copy.bucket, copy.object_name):
@@ -173,7 +175,7 @@ def _restore_and_compare(work: Work, backup: Backup, copy: Copy, place: ScratchP
     scratch.drop(place.instance, place.name)
     scratch.create(place.instance, place.name)
     try:
-        scratch.restore(place.instance, place.name, decompress(checked()))
+        scratch.restore(place.instance, place.name, opened(checked(), identity))
     except Refused as refused:
         yield f"it does not restore: {refused.sentence}"
         return

@@ -57,9 +57,11 @@ class BackUp:
 
 
 def _dump(work: Work, backup: Backup) -> tuple[Manifest, Streamed]:
+    recipient = backup.recipient
+    assert recipient is not None, "it was begun with one"
     targets = [Target(copy.region, copy.bucket, copy.object_name) for copy in backup.copies]
     with work.world.databases.dump(work.tenant.hosting) as dump:
-        streamed = stream(dump, work.world.vault, targets, check=work.heartbeat.check)
+        streamed = stream(dump, work.world.vault, targets, recipient=recipient, check=work.heartbeat.check)
         if not streamed.sealed:
             raise Transient(f"No copy could be written: {'; '.join(streamed.failed.values())}")
         return _manifest(work, backup, streamed, dump), streamed
@@ -78,6 +80,7 @@ def _manifest(work: Work, backup: Backup, streamed: Streamed, dump: Dump) -> Man
         raw_size=streamed.raw_size,
         sha256=streamed.sha256,
         crc32c=streamed.crc32c,
+        recipient=backup.recipient,
         forced_row_security=backup.forced_row_security,
         tables=dump.tables,
     )

@@ -1,4 +1,4 @@
-"""The stream of a backup: one dump, compressed once, into every copy's upload at the same time.
+"""The stream of a backup: one dump, compressed and sealed once, into every copy's upload at the same time.
 
 Memory stays flat: each copy has a bounded queue, and the slowest holds back the
 dump. An upload that fails leaves the others whole. Nothing is sealed before
@@ -9,13 +9,14 @@ import base64
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import google_crc32c
 import zstandard
 
+from tenantctl.backups.age import Identity, decrypt, encrypt
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.ports.databases import Dump
 from tenantctl.ports.vault import ObjectSeen, Vault
@@ -82,18 +83,25 @@ class _Writer(threading.Thread):
         return chunk
 
 
-def compress(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Pairs of the raw bytes taken in since the last pair, and a compressed piece."""
+class _Counted:
+    """The chunks of a dump, and how many bytes they were."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.size = 0
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            yield chunk
+
+
+def compress(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks compressed, in pieces of about 1 MiB, with a checksum at the end."""
     chunker = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).chunker(chunk_size=CHUNK)
-    taken = 0
     for chunk in chunks:
-        taken += len(chunk)
-        for piece in chunker.compress(chunk):
-            yield taken, piece
-            taken = 0
-    for piece in chunker.finish():
-        yield taken, piece
-        taken = 0
+        yield from chunker.compress(chunk)
+    yield from chunker.finish()
 
 
 def decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -113,8 +121,22 @@ def decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise Refused("The backup's bytes end too early.")
 
 
-def stream(dump: Dump, vault: Vault, targets: Sequence[Target], *, check: Callable[[], None]) -> Streamed:
-    """Streams a dump into all targets; `check` is called between pieces and may raise to end it.
+def opened(chunks: Iterable[bytes], identity: Identity | None) -> Iterator[bytes]:
+    """The archive in a stored object; without an identity, of one that was stored in the clear.
+
+    Raises:
+        Refused: the bytes are not whole, not what was sealed, or sealed for another key.
+    """
+    return decompress(iter(chunks) if identity is None else decrypt(chunks, identity))
+
+
+def stream(
+    dump: Dump, vault: Vault, targets: Sequence[Target], *, recipient: str, check: Callable[[], None]
+) -> Streamed:
+    """Streams a dump, compressed and sealed for `recipient`, into all targets.
+
+    `check` is called between pieces and may raise to end it. The last segment is
+    sealed only after the dump has ended well.
 
     Raises:
         Transient: the dump failed, or no copy was written.
@@ -123,13 +145,13 @@ def stream(dump: Dump, vault: Vault, targets: Sequence[Target], *, check: Callab
     writers = [_Writer(vault, target) for target in targets]
     for writer in writers:
         writer.start()
-    size = raw_size = 0
+    size, raw = 0, _Counted(dump.chunks())
     sha256, crc32c = hashlib.sha256(), google_crc32c.Checksum()
     word: Literal["seal", "abort"] = "abort"
     try:
-        for taken, piece in compress(dump.chunks()):
+        for piece in encrypt(compress(raw), recipient):
             check()
-            size, raw_size = size + len(piece), raw_size + taken
+            size += len(piece)
             sha256.update(piece)
             crc32c.update(piece)
             for writer in writers:
@@ -145,7 +167,7 @@ def stream(dump: Dump, vault: Vault, targets: Sequence[Target], *, check: Callab
     sealed = {writer.target.region: writer.sealed for writer in writers if writer.sealed is not None}
     return Streamed(
         size=size,
-        raw_size=raw_size,
+        raw_size=raw.size,
         sha256=sha256.hexdigest(),
         crc32c=base64.b64encode(crc32c.digest()).decode(),
         sealed=sealed,

@@ -148,7 +148,7 @@ class TableDigest:
 
 def object_name(tenant_uid: str, backup_id: str) -> str:
     """The name of a backup's object; unique, so it is never overwritten."""
-    return f"{tenant_uid}/{backup_id}/dump.zst"
+    return f"{tenant_uid}/{backup_id}/dump.zst.age"
 
 
 def manifest_name(name: str) -> str:

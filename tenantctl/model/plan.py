@@ -25,6 +25,7 @@ class Do(StrEnum):
     BACK_UP = "back-up"
     VERIFY_BACKUP = "verify-backup"
     LOOK_AT_COPIES = "look-at-copies"
+    SHRED_KEY = "shred-key"
     SWEEP_SCRATCH = "sweep-scratch"
     MARK_DEACTIVATING = "mark-deactivating"
     CLOSE_LOGINS = "close-logins"
@@ -63,6 +64,7 @@ DUTY_OF: dict[Do, Duty] = {
     Do.BACK_UP: Duty.BACKUP,
     Do.VERIFY_BACKUP: Duty.VERIFY,
     Do.LOOK_AT_COPIES: Duty.AUDIT,
+    Do.SHRED_KEY: Duty.AUDIT,
     Do.SWEEP_SCRATCH: Duty.VERIFY,
     Do.MARK_DEACTIVATING: Duty.DEACTIVATE,
     Do.CLOSE_LOGINS: Duty.DEACTIVATE,

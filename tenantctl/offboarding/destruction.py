@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
+from tenantctl.backups.planning import open_residues, waits_for_a_date
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Residue, ResidueKind
 from tenantctl.model.calendar import rfc3339
@@ -156,8 +157,12 @@ class BlankNames:
         return work.world.registry.tenant(work.tenant.uid).name is None
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """Every other place must have lapsed."""
-        return _open_places(work)
+        """Every other place must have lapsed, or be waiting for nothing but its date."""
+        return (
+            Blocker("residue", f"{residue.place} has not lapsed")
+            for residue in open_residues(work.world.registry.residues(work.tenant.uid))
+            if not waits_for_a_date(residue)
+        )
 
     def act(self, work: Work, step: Step) -> None:
         """Blanks them; the registry's own backups hold them a little longer, which is counted."""
@@ -188,7 +193,10 @@ class MarkForgotten:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Every place must have lapsed."""
-        return _open_places(work)
+        return (
+            Blocker("residue", f"{residue.place} has not lapsed")
+            for residue in open_residues(work.world.registry.residues(work.tenant.uid))
+        )
 
     def act(self, work: Work, step: Step) -> None:
         """Moves the tenant to its end, with the count of places that were proved."""
@@ -202,9 +210,3 @@ def _only_while_destroying(work: Work) -> Iterable[Blocker]:
     state = work.world.registry.tenant(work.tenant.uid).state
     if state is not State.DESTROYING:
         yield Blocker("state", f"nothing is dropped while the tenant is {state}", alarm=True)
-
-
-def _open_places(work: Work) -> Iterable[Blocker]:
-    for residue in work.world.registry.residues(work.tenant.uid):
-        if residue.lapsed_at is None:
-            yield Blocker("residue", f"{residue.place} has not lapsed")

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from tenantctl.backups.planning import open_residues, plan_upkeep, upkeep_moments, verification_step
+from tenantctl.backups.planning import (
+    open_residues,
+    plan_upkeep,
+    upkeep_moments,
+    verification_step,
+    waits_for_a_date,
+)
 from tenantctl.model.backup import BackupState, ResidueKind, RetentionClass, VerificationLevel
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.facts import Facts
@@ -97,12 +103,13 @@ def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     uid = facts.tenant.uid
     upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
     remaining = tuple(open_residues(facts.residues))
+    named = not any(residue.kind is ResidueKind.REGISTRY_BACKUPS for residue in facts.residues)
+    if named and not upkeep and all(waits_for_a_date(residue) for residue in remaining):
+        return Plan(uid, "forget", (Step(Do.BLANK_NAMES, uid, "its name here is all that a look could still find"),))
     if upkeep or remaining:
         looks = tuple(upkeep_moments(facts, policies.backups, now=now))
         because = f"{len(remaining)} places remain: {', '.join(sorted({residue.kind for residue in remaining}))}"
         return Plan(uid, "forget", upkeep, next_look=min(looks, default=now + timedelta(days=1)), because=because)
-    if not any(residue.kind is ResidueKind.REGISTRY_BACKUPS for residue in facts.residues):
-        return Plan(uid, "forget", (Step(Do.BLANK_NAMES, uid, "nothing of the tenant remains but its name here"),))
     return Plan(uid, "forget", (Step(Do.MARK_FORGOTTEN, uid, "every place is proved gone or past its date"),))
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from tenantctl.model.policy import Policies
 from tenantctl.ports.databases import Databases, Scratch
 from tenantctl.ports.instances import Instances
+from tenantctl.ports.keys import Keys, KeyStore
 from tenantctl.ports.registry import Registry
 from tenantctl.ports.vault import Vault
 
@@ -36,6 +37,14 @@ class World(Protocol):
         """The copies."""
 
     @property
+    def keys(self) -> Keys:
+        """What wraps the keys of backups, in each region."""
+
+    @property
+    def key_store(self) -> KeyStore:
+        """What keeps the wrapped keys, in each region."""
+
+    @property
     def instances(self) -> Instances:
         """The instances as their API shows them."""
 
@@ -60,6 +69,8 @@ class AssembledWorld:
     databases: Databases
     scratch: Scratch
     vault: Vault
+    keys: Keys
+    key_store: KeyStore
     instances: Instances
     policies: Policies
     bucket_prefix: str

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tenantctl.backups.audit import LookAtCopies, ProveLapse
+from tenantctl.backups.keys import ShredKey
 from tenantctl.backups.restore import SweepScratch, VerifyBackup
 from tenantctl.backups.steps import BackUp
 from tenantctl.engine.actions import Actions
@@ -28,6 +29,7 @@ ACTIONS: Final[Actions] = {
     Do.BACK_UP: BackUp(),
     Do.VERIFY_BACKUP: VerifyBackup(),
     Do.LOOK_AT_COPIES: LookAtCopies(),
+    Do.SHRED_KEY: ShredKey(),
     Do.SWEEP_SCRATCH: SweepScratch(),
     Do.PROVE_LAPSE: ProveLapse(),
     Do.MARK_DEACTIVATING: leaving.MarkDeactivating(),

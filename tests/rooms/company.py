@@ -13,6 +13,7 @@ from functools import cached_property
 from tenantctl.adapters.memory.databases import MemoryDatabase, MemoryDatabases, MemoryInstances, MemoryScratch
 from tenantctl.adapters.memory.fuse import Crash, Fuse, fused
 from tenantctl.adapters.memory.instances import MemoryInstances as MemoryAdminApi
+from tenantctl.adapters.memory.keys import MemoryKeys, MemoryKeyStore
 from tenantctl.adapters.memory.registry import MemoryRegistry
 from tenantctl.adapters.memory.vault import MemoryVault
 from tenantctl.bootstrap import catalogue, policies
@@ -44,6 +45,8 @@ class Company:
         self.databases = MemoryDatabases(self.servers)
         self.scratch = MemoryScratch(self.servers)
         self.vault = MemoryVault(self.clock)
+        self.keys = MemoryKeys((HOME, PARTNER))
+        self.key_store = MemoryKeyStore((HOME, PARTNER), self.clock)
         self.admin_api = MemoryAdminApi()
         for name, role in ((TENANTS_INSTANCE, InstanceRole.TENANTS), (VERIFY_INSTANCE, InstanceRole.VERIFY)):
             self.registry.add_instance(Instance(name, HOME, role, 400))
@@ -65,6 +68,8 @@ class Company:
             databases=self.databases,
             scratch=self.scratch,
             vault=self.vault,
+            keys=self.keys,
+            key_store=self.key_store,
             instances=self.admin_api,
             policies=policies(),
             bucket_prefix="acme",
@@ -162,5 +167,7 @@ def fused_world(world: AssembledWorld, fuse: Fuse) -> AssembledWorld:
         databases=fused(world.databases, fuse),
         scratch=fused(world.scratch, fuse),
         vault=fused(world.vault, fuse),
+        keys=fused(world.keys, fuse),
+        key_store=fused(world.key_store, fuse),
         instances=fused(world.instances, fuse),
     )

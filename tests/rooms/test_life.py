@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from tenantctl.backups.keys import open_identity
 from tenantctl.backups.planning import newest_complete
 from tenantctl.bootstrap import policies
 from tenantctl.model.backup import BackupState, CopyState, ResidueKind, RetentionClass, VerificationLevel
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import State
+from tenantctl.model.sighting import Present
 from tenantctl.ports.vault import BucketSeen
 from tests.rooms.company import HOME, PARTNER, TENANTS_INSTANCE, VERIFY_INSTANCE, Company
 
@@ -274,7 +276,7 @@ def test_a_damaged_copy_fails_its_verification_and_blocks_deactivation_until_a_g
             return getattr(company.vault, name)
 
         def read(self, bucket: str, name: str) -> object:
-            if name.endswith(".zst") and not damaged:
+            if name.endswith(".age") and not damaged:
                 damaged.append(name)
                 company.vault.damage(bucket, name)
             return company.vault.read(bucket, name)
@@ -305,3 +307,41 @@ def test_scratch_that_was_left_behind_is_swept(company: Company) -> None:
     scratches = [r for r in company.registry.residues(tenant.uid) if r.kind is ResidueKind.SCRATCH]
     assert scratches
     assert all(residue.lapsed_at for residue in scratches)
+
+
+def test_a_key_is_shredded_on_the_day_and_opens_nothing_however_late_the_bucket_is(company: Company) -> None:
+    """The buckets delete nothing here: what is late in being deleted is unreadable in time."""
+    tenant = company.deactivated()
+    company.advance(days=25)
+    company.run()
+    backups = company.registry.backups(tenant.uid)
+    company.moment += timedelta(days=340)  # no lifecycle runs
+    company.run()
+    for backup, shredded in zip(backups, company.registry.backups(tenant.uid), strict=True):
+        assert all(copy.wrapped_key for copy in backup.copies)
+        assert not any(copy.wrapped_key for copy in shredded.copies)
+        assert any(isinstance(company.vault.look(c.bucket, c.object_name), Present) for c in shredded.copies)
+        with pytest.raises(Refused, match="No key opens"):
+            open_identity(company.world, shredded)
+    for region in (HOME, PARTNER):
+        assert company.key_store.names(region, "") == Present(())
+
+
+def test_a_backup_opens_with_one_region_lost_and_without_the_registry(company: Company) -> None:
+    """One region's KMS is down, and the registry's wrapped keys are gone: the other's key bucket opens it."""
+    tenant = company.create()
+    company.run()
+    backup = company.registry.backups(tenant.uid)[0]
+    bare = replace(backup, copies=tuple(replace(copy, wrapped_key=None) for copy in backup.copies))
+    company.keys.drop_key(HOME)
+    assert open_identity(company.world, bare).recipient == backup.recipient
+
+
+def test_a_region_whose_kms_is_down_gets_no_backup_that_nobody_could_open(company: Company) -> None:
+    tenant = company.create()
+    company.advance(days=1)
+    company.keys.unreachable.add(PARTNER)
+    before = company.registry.backups(tenant.uid)
+    company.run()
+    assert company.registry.backups(tenant.uid) == before
+    assert "trouble" in company.alarms(tenant)

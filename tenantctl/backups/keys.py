@@ -1,0 +1,153 @@
+"""Each backup's own key: made, wrapped in every copy's region, opened for a restore, and shredded in time.
+
+The private half exists in the clear only while a dump is written or a copy is
+read. Wrapped, it stands in the registry and in a small key bucket of each
+region that has a copy, never beside the payload; removing all of these shreds
+the backup, whatever becomes of its locked bytes.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from tenantctl.backups.age import Identity
+from tenantctl.engine.actions import Work
+from tenantctl.model.backup import Backup, Copy, Residue, ResidueKind
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
+from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.ports.world import World
+
+
+def key_name(tenant_uid: str, backup_id: str) -> str:
+    """The name of a backup's wrapped key in each key bucket."""
+    return f"{tenant_uid}/{backup_id}.key"
+
+
+def key_context(tenant_uid: str, backup_id: str) -> str:
+    """What the wrapping is bound to: a wrapped key of one backup opens no other."""
+    return f"tenantctl/{tenant_uid}/{backup_id}"
+
+
+def wrap_in_each(
+    world: World, identity: Identity, tenant_uid: str, backup_id: str, regions: Sequence[str]
+) -> Mapping[str, str]:
+    """The identity wrapped by the KMS key of each region, base64.
+
+    Raises:
+        Transient: a region's KMS does not answer.
+    """
+    context = key_context(tenant_uid, backup_id)
+    plaintext = identity.text.encode()
+    return {
+        region: base64.b64encode(world.keys.wrap(region, plaintext, context=context)).decode() for region in regions
+    }
+
+
+def store_in_each(world: World, backup: Backup) -> None:
+    """Puts the wrapped keys that the registry has into their regions' key buckets.
+
+    Raises:
+        Transient: a key bucket does not answer; the backup must not be begun.
+    """
+    for copy in backup.copies:
+        if copy.wrapped_key is not None:
+            name = key_name(backup.tenant_uid, backup.id)
+            world.key_store.put(copy.region, name, base64.b64decode(copy.wrapped_key))
+
+
+def open_identity(world: World, backup: Backup) -> Identity:
+    """The identity of a backup, opened by whichever region can: from the registry, or from a key bucket.
+
+    Raises:
+        Refused: the backup has no key any more, or what is there opens nothing.
+        Transient: no region answered.
+    """
+    context = key_context(backup.tenant_uid, backup.id)
+    reasons: list[str] = []
+    silent = False
+    for copy in backup.copies:
+        try:
+            wrapped = _wrapped(world, backup, copy)
+            identity = Identity.parse(world.keys.unwrap(copy.region, wrapped, context=context).decode())
+        except TenantctlError as error:
+            reasons.append(f"{copy.region}: {error.sentence}")
+            silent = silent or isinstance(error, Transient)
+            continue
+        if identity.recipient == backup.recipient:
+            return identity
+        reasons.append(f"{copy.region}: this key opens another backup")
+    sentence = f"No key opens backup {backup.id}: {'; '.join(reasons) or 'it has none'}"
+    raise Transient(sentence) if silent else Refused(sentence)
+
+
+def key_residue(copy: Copy) -> Residue:
+    """The line of the residue inventory for one region's key of a copy; its end is known once it is shredded."""
+    return Residue(
+        id=copy.key_residue_id,
+        tenant_uid=copy.tenant_uid,
+        kind=ResidueKind.KEY,
+        place=f"key of backup {copy.backup_id} in {copy.region}, and its copy in the registry",
+        made_at=copy.intended_at,
+        unreadable_after=None,
+    )
+
+
+class ShredKey:
+    """Removes every wrapped key of the backup that is the step's subject."""
+
+    journals_itself = False
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry holds no wrapped key of it any more; the key buckets were emptied before."""
+        return not any(copy.wrapped_key for copy in _backup(work, step).copies)
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Planning names only backups whose copies have reached their term, or never came to be."""
+        return ()
+
+    def act(self, work: Work, step: Step) -> None:
+        """Removes the key in each region, sees it gone, and only then forgets it in the registry.
+
+        Raises:
+            Transient: a key bucket did not answer; running again goes on.
+        """
+        backup = _backup(work, step)
+        name = key_name(backup.tenant_uid, backup.id)
+        for copy in backup.copies:
+            work.world.key_store.remove(copy.region, name)
+            match work.world.key_store.look(copy.region, name):
+                case Gone():
+                    pass
+                case Present():
+                    raise Transient(f"The key of backup {backup.id} is still in {copy.region} after it was removed.")
+                case Unreachable(reason):
+                    raise Transient(f"The key bucket of {copy.region} does not answer: {reason}")
+        window = timedelta(days=work.world.policies.backups.key_residue_days)
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            until = writes.now + window
+            for copy in backup.copies:
+                writes.put_copy(replace(copy, wrapped_key=None))
+                writes.put_residue(replace(key_residue(copy), unreadable_after=until))
+            writes.journal(
+                "key-shredded",
+                backup=backup.id,
+                regions=[copy.region for copy in backup.copies],
+                absent_at=rfc3339(writes.now),
+                unreadable_after=rfc3339(until),
+            )
+
+
+def _wrapped(world: World, backup: Backup, copy: Copy) -> bytes:
+    if copy.wrapped_key is not None:
+        return base64.b64decode(copy.wrapped_key)
+    return world.key_store.read(copy.region, key_name(backup.tenant_uid, backup.id))
+
+
+def _backup(work: Work, step: Step) -> Backup:
+    for backup in work.world.registry.backups(work.tenant.uid):
+        if backup.id == step.subject:
+            return backup
+    raise NotFound(f"There is no backup {step.subject} of tenant {work.tenant.uid}.")
