@@ -1,97 +1,22 @@
-"""What the vault needs of an object store, asked of the unmodified google-cloud-storage client.
-
-Every check runs against the local cloud. With `TENANTCTL_TEST_PROJECT` and `TENANTCTL_TEST_BUCKET_PREFIX` set it runs
-against that Google Cloud project as well (`pytest -m live`), with the caller's own credentials; buckets are made for
-each check, retentions last seconds, and everything is deleted again once they are over.
-"""
+"""What the vault needs of an object store, asked of the unmodified google-cloud-storage client: buckets and bytes."""
 
 import base64
 import io
-import os
 import secrets
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import google_crc32c
 import pytest
 from google.api_core import exceptions
-from google.cloud.storage import Client
-from google.cloud.storage.exceptions import InvalidResponse
 
-from tests.localcloud.object_service import ObjectService, serving
-
-PROJECT, PREFIX = os.environ.get("TENANTCTL_TEST_PROJECT"), os.environ.get("TENANTCTL_TEST_BUCKET_PREFIX")
-LIVE = pytest.param(
-    "live",
-    marks=[pytest.mark.live, pytest.mark.skipif(not (PROJECT and PREFIX), reason="names no Google Cloud project")],
-)
-UNIT = 256 * 1024
+from tests.contracts.object_stores import STORES, UNIT, Place, opened
 
 
-@dataclass
-class Place:
-    """A store under test: its client, and how its time passes."""
-
-    client: Any
-    local: ObjectService | None
-    prefix: str
-    made: list[str] = field(default_factory=list)
-
-    def bucket(self, *, enable_object_retention: bool = False, **settings: Any) -> Any:
-        """Make a bucket without soft delete, so that it can be emptied when the check is over."""
-        bucket = self.client.bucket(f"{self.prefix}-{secrets.token_hex(6)}")
-        bucket.soft_delete_policy.retention_duration_seconds = 0
-        bucket.iam_configuration.uniform_bucket_level_access_enabled = True
-        for name, value in settings.items():
-            setattr(bucket, name, value)
-        self.client.create_bucket(bucket, location="europe-west1", enable_object_retention=enable_object_retention)
-        self.made.append(bucket.name)
-        return bucket
-
-    def pass_seconds(self, seconds: int) -> None:
-        """Let time pass: on the local cloud at once."""
-        if self.local is None:
-            time.sleep(seconds)
-        else:
-            self.local.clock.advance(timedelta(seconds=seconds))
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) if self.local is None else self.local.clock.now()
-
-    def clear(self) -> None:
-        """Delete what the check has made, once its retentions are over."""
-        self.pass_seconds(20)
-        for name in self.made:
-            for blob in self.client.list_blobs(name, versions=True):
-                if blob.temporary_hold or blob.event_based_hold:
-                    blob.temporary_hold = blob.event_based_hold = False
-                    blob.patch()
-            self.pass_seconds(20)
-            for blob in self.client.list_blobs(name, versions=True):
-                with suppress(exceptions.NotFound):
-                    blob.delete()
-            self.client.bucket(name).delete()
-
-
-@pytest.fixture(params=["local", LIVE])
+@pytest.fixture(params=STORES)
 def place(request, tmp_path) -> Iterator[Place]:
-    if request.param == "local":
-        with serving(tmp_path) as service:
-            yield Place(service.client(), service, "vault")
-        return
-    live = Place(Client(project=PROJECT), None, str(PREFIX))
-    yield live
-    live.clear()
-
-
-def reason_of(error: exceptions.GoogleAPICallError | InvalidResponse) -> str:
-    """The reason of a refusal; a refused upload hides it in the response, and a stream raises an error of its own."""
-    errors = getattr(error, "errors", None) or error.response.json()["error"]["errors"]
-    return str(errors[0]["reason"])
+    with opened(request.param, tmp_path) as one:
+        yield one
 
 
 def test_a_bucket_keeps_what_it_was_made_with(place):
@@ -131,96 +56,6 @@ def test_soft_delete_is_on_unless_it_is_turned_off(place):
     bucket = place.client.create_bucket(f"{place.prefix}-{secrets.token_hex(6)}", location="europe-west1")
     place.made.append(bucket.name)
     assert bucket.soft_delete_policy.retention_duration_seconds == 7 * 86_400
-
-
-def test_a_locked_retention_grows_and_never_shrinks(place):
-    """Locking needs the metageneration that was seen; after it, shortening and removing are refused."""
-    bucket = place.bucket(retention_period=5)
-    stale = place.client.get_bucket(bucket.name)
-    bucket.labels = {"seen": "no"}
-    bucket.patch()
-    with pytest.raises(exceptions.PreconditionFailed):
-        stale.lock_retention_policy()
-    bucket.lock_retention_policy()
-    assert bucket.retention_policy_locked
-
-    bucket.retention_period = 4
-    with pytest.raises(exceptions.Forbidden) as shortened:
-        bucket.patch()
-    assert "Cannot reduce retention duration" in str(shortened.value)
-    bucket.retention_period = None
-    with pytest.raises(exceptions.Forbidden) as removed:
-        bucket.patch()
-    assert "cannot be removed" in str(removed.value)
-    bucket = place.client.get_bucket(bucket.name)
-    bucket.retention_period = 6
-    bucket.patch()
-    assert place.client.get_bucket(bucket.name).retention_period == 6
-    assert place.client.get_bucket(bucket.name).retention_policy_locked
-
-
-def test_a_retained_object_is_neither_deleted_nor_overwritten(place):
-    """403 retentionPolicyNotMet until its time is over, by every way there is; afterwards it can go."""
-    bucket = place.bucket(retention_period=15)
-    bucket.lock_retention_policy()
-    bucket.blob("copy").upload_from_string(b"sealed")
-    other = bucket.blob("other")
-    other.upload_from_string(b"other")
-
-    def resumable() -> None:
-        with bucket.blob("copy").open("wb", chunk_size=UNIT) as stream:
-            stream.write(b"x" * (UNIT + 1))
-
-    for attempt in (
-        lambda: bucket.blob("copy").delete(),
-        lambda: bucket.blob("copy", generation=bucket.get_blob("copy").generation).delete(),
-        lambda: bucket.blob("copy").upload_from_string(b"forged"),
-        lambda: bucket.blob("copy").rewrite(other),
-        lambda: bucket.blob("copy").compose([other]),
-        resumable,
-    ):
-        with pytest.raises((exceptions.Forbidden, InvalidResponse)) as refused:
-            attempt()
-        assert refused.value.response.status_code == 403
-        assert reason_of(refused.value) == "retentionPolicyNotMet"
-    assert bucket.blob("copy").download_as_bytes() == b"sealed"
-
-    kept = bucket.get_blob("copy")
-    assert kept.retention_expiration_time == kept.time_created + timedelta(seconds=15)
-    kept.metadata = {"note": "metadata may change"}
-    kept.patch()
-    assert bucket.get_blob("copy").metadata == {"note": "metadata may change"}
-    with pytest.raises(exceptions.Conflict):
-        bucket.delete()
-    place.pass_seconds(18)
-    bucket.blob("copy").delete()
-    assert bucket.get_blob("copy") is None
-
-
-def test_preconditions_are_checked_before_retention(place):
-    """An object is made once; a wrong generation or metageneration is 412, not 403, and changes nothing."""
-    bucket = place.bucket(retention_period=5)
-    blob = bucket.blob("once")
-    blob.upload_from_string(b"first", if_generation_match=0)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("once").upload_from_string(b"second", if_generation_match=0)
-    stream = bucket.blob("once").open("wb", chunk_size=UNIT, if_generation_match=0)
-    stream.write(b"third")
-    with pytest.raises(InvalidResponse) as refused:
-        stream.close()
-    assert refused.value.response.status_code == 412
-    assert reason_of(refused.value) == "conditionNotMet"
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("once").delete(if_generation_match=blob.generation + 1)
-    blob.metadata = {"a": "1"}
-    blob.patch(if_metageneration_match=1)
-    with pytest.raises(exceptions.PreconditionFailed):
-        blob.patch(if_metageneration_match=1)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("once").download_as_bytes(if_generation_match=blob.generation + 1)
-    fresh = bucket.get_blob("once")
-    assert (fresh.generation, fresh.metageneration) == (blob.generation, 2)
-    assert fresh.download_as_bytes(if_generation_match=fresh.generation) == b"first"
 
 
 def test_a_stream_of_unknown_length_becomes_an_object(place):
@@ -305,68 +140,6 @@ def test_listing_goes_page_by_page_in_order(place):
     assert found.prefixes == {"tenant/deep/"}
     window = place.client.list_blobs(bucket, start_offset="tenant/3", end_offset="tenant/deep/er")
     assert [blob.name for blob in window] == ["tenant/3", "tenant/4"]
-
-
-def test_a_temporary_hold_keeps_an_object(place):
-    """A held object is refused as forbidden, released it can go; its retention clock is not touched."""
-    bucket = place.bucket(retention_period=3)
-    blob = bucket.blob("evidence")
-    blob.upload_from_string(b"kept")
-    expiration = bucket.get_blob("evidence").retention_expiration_time
-    blob.temporary_hold = True
-    blob.patch()
-    place.pass_seconds(5)
-    attempts: list[Callable[[], object]] = [
-        lambda: bucket.blob("evidence").delete(),
-        lambda: bucket.blob("evidence").upload_from_string(b"forged"),
-    ]
-    for attempt in attempts:
-        with pytest.raises(exceptions.Forbidden) as refused:
-            attempt()
-        assert reason_of(refused.value) == "forbidden"
-        assert "Temporary hold" in str(refused.value)
-    assert bucket.get_blob("evidence").retention_expiration_time == expiration
-    blob.temporary_hold = False
-    blob.patch()
-    bucket.blob("evidence").delete()
-
-
-def test_releasing_an_event_based_hold_restarts_retention(place):
-    """Why a legal hold of ours is a temporary one."""
-    bucket = place.bucket(retention_period=15)
-    blob = bucket.blob("event")
-    blob.upload_from_string(b"kept")
-    blob.event_based_hold = True
-    blob.patch()
-    assert bucket.get_blob("event").retention_expiration_time is None
-    place.pass_seconds(4)
-    blob.event_based_hold = False
-    blob.patch()
-    fresh = bucket.get_blob("event")
-    assert fresh.retention_expiration_time >= fresh.time_created + timedelta(seconds=19)
-
-
-def test_an_objects_own_retention_is_extended_only(place):
-    """A locked configuration is neither removed, unlocked nor shortened, and it keeps the object."""
-    bucket = place.bucket(enable_object_retention=True)
-    blob = bucket.blob("anchor")
-    blob.upload_from_string(b"root")
-    until = place.now() + timedelta(seconds=15)
-    blob.retention.mode, blob.retention.retain_until_time = "Locked", until
-    blob.patch()
-    for mode, moment in (("Locked", until - timedelta(seconds=5)), ("Unlocked", until), (None, None)):
-        blob = bucket.get_blob("anchor")
-        blob.retention.mode, blob.retention.retain_until_time = mode, moment
-        with pytest.raises((exceptions.Forbidden, exceptions.BadRequest)):
-            blob.patch(override_unlocked_retention=True)
-    with pytest.raises(exceptions.Forbidden) as refused:
-        bucket.blob("anchor").delete()
-    assert reason_of(refused.value) == "retentionPolicyNotMet"
-    blob = bucket.get_blob("anchor")
-    blob.retention.retain_until_time = until + timedelta(seconds=1)
-    blob.patch()
-    place.pass_seconds(18)
-    bucket.blob("anchor").delete()
 
 
 def test_wrong_bytes_are_refused(place):

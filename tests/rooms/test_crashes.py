@@ -115,7 +115,7 @@ def test_a_crash_at_any_call_is_finished_by_running_again(name: str) -> None:
         company = Company()
         tenant = phase.prepare(company)
         counting = Counting(company)
-        company.bare_world = replace(company.bare_world, databases=counting)  # type: ignore[misc,arg-type]
+        company.bare_world = replace(company.bare_world, databases=counting)  # type: ignore[arg-type]
         assert company.run_until_killed(touches), touches
         for _ in range(3):
             company.advance(minutes=10)

@@ -239,7 +239,7 @@ def startup_options(settings: Mapping[str, str]) -> str:
 
 def refusal_to_connect(error: psycopg.Error, instance: str, database: str) -> TenantctlError:
     """What it means that no session came about; libpq tells of it in words alone, which servers say in English."""
-    said = str(error).strip().rsplit("FATAL:", maxsplit=1)[-1].strip()
+    said = str(error).strip().rsplit("FATAL:", maxsplit=1)[-1].strip().partition("\n")[0]
     if error.sqlstate == "3D000" or (f'database "{database}"' in said and "does not exist" in said):
         return NotFound(f"The instance {instance} has no database {database}.")
     for words in ("role", "authentication", "not permitted", "permission denied", "not currently accepting"):
