@@ -16,7 +16,7 @@ Port = TypeVar("Port")
 
 VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "read")
 DATABASES_LOOKS: Final = ("look", "look_at_roles", "look_at_logins", "look_prepared", "forced_row_security")
-SCRATCH_LOOKS: Final = ("names", "digests")
+SCRATCH_LOOKS: Final = ("names", "digests", "read_through")
 INSTANCES_LOOKS: Final = ("look", "all", "operation")
 REGISTRY_LOOKS: Final = (
     *("now", "actor", "close", "find", "tenant", "tenants", "lease_of", "explanation", "intents"),

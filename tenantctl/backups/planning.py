@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.backups.retention import choose_class
+from tenantctl.backups.rotation import copies_to_read, restore_due, unread_backup
 from tenantctl.backups.schedule import newest_slot, next_slot
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, ResidueKind, VerificationLevel
 from tenantctl.model.calendar import rfc3339
@@ -24,10 +25,10 @@ LAPSING_BY_DATE: Final = frozenset({ResidueKind.INSTANCE_BACKUPS, ResidueKind.RE
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     """The plan of an active tenant's copies: the nightly backup first, then the care of what there is."""
     tenant, policy = facts.tenant, policies.backups
-    steps = (
-        *due_backup(facts, policy, now=now),
-        *plan_upkeep(facts, policy, now=now),
-    )
+    steps = (*due_backup(facts, policy, now=now), *plan_upkeep(facts, policy, now=now))
+    if not steps:
+        # What is proved by rotation is the newest backup, and so never the one before the one that is due.
+        steps = tuple(plan_rotation(facts, policy, now=now))
     following = next_slot(tenant.uid, tenant.time_zone, policy.night, now=now).due_at
     return Plan(
         tenant.uid,
@@ -91,6 +92,25 @@ def plan_upkeep(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterat
     past = [residue for residue in open_residues(facts.residues) if lapses_by_date(residue, now=now)]
     if past:
         yield Step(Do.PROVE_LAPSE, uid, f"places past their date: {len(past)}")
+
+
+def plan_rotation(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
+    """What an active tenant's backups are proved by, as their turn comes."""
+    newest = newest_complete(facts.backups)
+    tenant = facts.tenant
+    due = restore_due(tenant.uid, facts.backups, policy.verification, since=tenant.created_at)
+    if newest is not None and due <= now and newest.verified_level is not VerificationLevel.RESTORED:
+        yield verification_step(newest, f"a restore was due {rfc3339(due)}")
+    elif (copy := unread_backup(newest)) is not None:
+        yield read_step(copy, VerificationLevel.STRUCTURE, "each backup is read once as a restore reads it")
+    for copy in copies_to_read(facts.backups, policy.verification, now=now):
+        days = policy.verification.read_back_every_days
+        yield read_step(copy, VerificationLevel.READ_BACK, f"not read back for {days} days")
+
+
+def read_step(copy: Copy, level: VerificationLevel, reason: str) -> Step:
+    """The step that reads one copy back to its last byte."""
+    return Step(Do.READ_COPY, f"{copy.backup_id}/{copy.region}", reason, level.value)
 
 
 def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[datetime]:

@@ -69,6 +69,16 @@ class Night:
 
 
 @dataclass(frozen=True)
+class Verification:
+    """How often copies are read back, and how often each tenant's newest backup is proved by a restore."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    read_back_every_days: int
+    restore_every_days: int
+
+
+@dataclass(frozen=True)
 class BackupsPolicy:
     """`backups.yaml`: how often, how many copies, and for how long."""
 
@@ -82,6 +92,7 @@ class BackupsPolicy:
     look_at_copies_every_hours: int
     scratch_hours: int
     night: Night
+    verification: Verification
     classes: Mapping[RetentionClass, Term]
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -96,6 +107,9 @@ class BackupsPolicy:
             yield "copies_min", f"must be at least 2, the promise says several regions; is {self.copies_min}"
         if not (0 <= self.night.starts_at_hour <= 23 and 1 <= self.night.hours <= 12):
             yield "night", "must start at an hour within 0 and 23 and last 1 to 12 hours"
+        for key in ("read_back_every_days", "restore_every_days"):
+            if not 1 <= getattr(self.verification, key) <= 365:
+                yield f"verification.{key}", f"must lie within 1 and 365, is {getattr(self.verification, key)}"
         for missing in sorted(set(RetentionClass) - set(self.classes)):
             yield f"classes.{missing}", "is missing"
         if self.promise_months >= 1:

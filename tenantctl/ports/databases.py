@@ -105,6 +105,13 @@ class Scratch(Protocol):
             Refused: the archive does not restore.
         """
 
+    def read_through(self, chunks: Iterator[bytes]) -> None:
+        """Reads an archive to its last byte as a restore does, into nothing: no instance takes part.
+
+        Raises:
+            Refused: the archive is none, or not whole.
+        """
+
     def digests(self, instance: str, name: str) -> Mapping[str, TableDigest]:
         """Rows and checksum of each table."""
 

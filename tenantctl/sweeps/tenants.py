@@ -7,6 +7,7 @@ from tenantctl.backups.audit import LookAtCopies, ProveLapse
 from tenantctl.backups.keys import ShredKey
 from tenantctl.backups.restore import SweepScratch, VerifyBackup
 from tenantctl.backups.steps import BackUp
+from tenantctl.backups.verification import ReadCopy
 from tenantctl.engine.actions import Actions
 from tenantctl.engine.executor import Progress
 from tenantctl.engine.worker import Planner, Turn, Worker, new_owner
@@ -27,6 +28,7 @@ ACTIONS: Final[Actions] = {
     Do.MARK_ACTIVE: arriving.MarkActive(),
     Do.MARK_WITHDRAWN: arriving.MarkWithdrawn(),
     Do.BACK_UP: BackUp(),
+    Do.READ_COPY: ReadCopy(),
     Do.VERIFY_BACKUP: VerifyBackup(),
     Do.LOOK_AT_COPIES: LookAtCopies(),
     Do.SHRED_KEY: ShredKey(),

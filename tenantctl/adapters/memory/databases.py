@@ -282,6 +282,12 @@ class MemoryScratch:
                 raise Refused(f"The archive does not restore into {name}: {table} exists.")
             database.tables[table] = rows
 
+    def read_through(self, chunks: Iterator[bytes]) -> None:
+        """See the port."""
+        lines = b"".join(chunks).splitlines(keepends=True)
+        if not lines or lines[0] != _FIRST_LINE or lines[-1] != _LAST_LINE:
+            raise Refused("The archive cannot be read: it is none, or not whole.")
+
     def digests(self, instance: str, name: str) -> Mapping[str, TableDigest]:
         """See the port."""
         tables = self._scratch(instance, name).tables

@@ -5,11 +5,13 @@ on with the rest: memory holds the contents, never the rows, and no file is need
 read no more than its list.
 """
 
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import IO, Final
 
 from tenantctl.adapters.postgres.child_process import ChildProcess, nameless_file, readable
@@ -78,6 +80,24 @@ class Archive:
 def listed(entries: Iterable[Entry]) -> bytes:
     """Entries as `pg_restore --use-list` reads them."""
     return b"".join(b"%d;\n" % entry.number for entry in entries)
+
+
+def read_through(chunks: Iterator[bytes]) -> None:
+    """Has `pg_restore` turn a whole archive into SQL that goes nowhere.
+
+    Raises:
+        Refused: it is none, or not whole.
+    """
+    with (
+        Path(os.devnull).open("wb") as nowhere,
+        ChildProcess("pg_restore", ["--file=-"], {}, feeds=True, output=nowhere) as process,
+    ):
+        listens = True
+        for chunk in chunks:  # to the last one: whoever checks them on the way sees all
+            listens = listens and process.feed(chunk)
+        if process.finish():
+            said = (process.said() or ["it says nothing"])[0]
+            raise Refused(f"The archive cannot be read: {said}")
 
 
 def _remembering(chunks: Iterator[bytes], remembered: list[bytes]) -> Iterator[bytes]:

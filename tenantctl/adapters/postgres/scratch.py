@@ -21,7 +21,7 @@ from psycopg import sql
 
 from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
-from tenantctl.adapters.postgres.archive import Archive, Entry, Extension, listed
+from tenantctl.adapters.postgres.archive import Archive, Entry, Extension, listed, read_through
 from tenantctl.adapters.postgres.child_process import ChildProcess, connection, nameless_file, readable
 from tenantctl.adapters.postgres.control import HOME, ControlSessions, Session
 from tenantctl.adapters.postgres.digests import digest, list_tables
@@ -107,6 +107,10 @@ class PostgresScratch:
             self._restore(instance, name, password, archive, kept)
         finally:
             self._close(instance, name)
+
+    def read_through(self, chunks: Iterator[bytes]) -> None:
+        """See the port."""
+        read_through(chunks)
 
     def digests(self, instance: str, name: str) -> Mapping[str, TableDigest]:
         """See the port."""

@@ -1,0 +1,65 @@
+"""Which copies are read back and which backups restored, and when: verification by rotation. Pure.
+
+Each new backup is read once as a restore reads it; each copy is read back to
+its last byte now and then; and every tenant's newest backup is proved by a real
+restore once in each period, on a day of the tenant's own.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, VerificationLevel
+from tenantctl.model.policy import Verification
+
+COPIES_A_LOOK_MAX = 2  # read back at most in one look, so that old copies never hold up a night's backups
+
+
+def restore_due(uid: str, backups: Iterable[Backup], policy: Verification, *, since: datetime) -> datetime:
+    """When a tenant's newest backup is to be proved by a restore; `since` is when the tenant was created.
+
+    The first falls on a day of the tenant's own within the first period, so that
+    the restores of a fleet are spread over it.
+    """
+    period = timedelta(days=policy.restore_every_days)
+    proved = [
+        backup.verified_at
+        for backup in backups
+        if backup.verified_at is not None and backup.verified_level is VerificationLevel.RESTORED
+    ]
+    if proved:
+        return max(proved) + period
+    share = int.from_bytes(hashlib.sha256(uid.encode()).digest()[4:8]) / 2**32
+    return since + period * share
+
+
+def copies_to_read(backups: Iterable[Backup], policy: Verification, *, now: datetime) -> Iterator[Copy]:
+    """The copies whose turn it is to be read back, those longest unread first."""
+    due = [copy for copy in _good_copies(backups) if read_due(copy, policy) <= now]
+    yield from sorted(due, key=lambda copy: read_due(copy, policy))[:COPIES_A_LOOK_MAX]
+
+
+def read_due(copy: Copy, policy: Verification) -> datetime:
+    """When a copy is to be read back next."""
+    read_at = copy.verified_at or copy.written_at or copy.intended_at
+    return read_at + timedelta(days=policy.read_back_every_days)
+
+
+def unread_backup(newest: Backup | None) -> Copy | None:
+    """The copy of the newest backup that is to be read as a restore reads it; None if it was, in whichever region."""
+    if newest is None or newest.verified_level is not None:
+        return None
+    levels = {copy.verified_level for copy in newest.copies}
+    if levels & {VerificationLevel.STRUCTURE, VerificationLevel.RESTORED}:
+        return None
+    return next((copy for copy in newest.copies if copy.state is CopyState.WRITTEN), None)
+
+
+def _good_copies(backups: Iterable[Backup]) -> Iterator[Copy]:
+    return (
+        copy
+        for backup in backups
+        if backup.state is BackupState.COMPLETE
+        for copy in backup.copies
+        if copy.state is CopyState.WRITTEN
+    )
