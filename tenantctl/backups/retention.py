@@ -1,13 +1,13 @@
 """Which class a backup is of, and until when its copies can be read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, RetentionClass, bucket_name, object_name
 from tenantctl.model.calendar import month_slot, week_slot
-from tenantctl.model.policy import BackupsPolicy
+from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy
 
 SERVES_A_MONTH: Final = frozenset({RetentionClass.MONTHLY, RetentionClass.FINAL})
 SERVES_A_WEEK: Final = SERVES_A_MONTH | {RetentionClass.WEEKLY}
@@ -36,6 +36,43 @@ def choose_class(backups: Iterable[Backup], *, now: datetime) -> Choice:
     if week_slot(now) not in weeks:
         return Choice(RetentionClass.WEEKLY, f"the first complete one of {week_slot(now)}")
     return Choice(RetentionClass.DAILY, f"{month_slot(now)} and {week_slot(now)} have theirs")
+
+
+@dataclass(frozen=True)
+class Readable:
+    """How long a record that was deleted at one moment can still be read in backups of one class.
+
+    `delays` are the parts of the latest moment, in days, in the order in which they can follow each other.
+    """
+
+    retention_class: RetentionClass
+    earliest: datetime
+    latest: datetime
+    delays: Mapping[str, int]
+
+
+def readable_after_deletion(policy: BackupsPolicy, *, deleted_at: datetime) -> Iterator[Readable]:
+    """Per class, from when at the earliest and at the latest nothing of a deleted record can be read any more.
+
+    The earliest: the record was last in a backup of the night before, whose key
+    is shredded on the day. The latest: it was in a dump that was just being
+    written, one copy of which was repaired on the last day, and deleted as late
+    as a bucket may, from a registry whose own backups still held its key.
+    """
+    for retention_class, term in sorted(policy.classes.items(), key=lambda pair: pair[1].age_days):
+        delays = {
+            "writing": WRITING_DAYS_MAX,
+            "age": term.age_days,
+            "repair": policy.repair_days,
+            "lifecycle lag": policy.lifecycle_lag_days,
+            "key residue": policy.key_residue_days,
+        }
+        yield Readable(
+            retention_class,
+            earliest=deleted_at - timedelta(days=1) + timedelta(days=term.age_days),
+            latest=deleted_at + timedelta(days=policy.days_readable(term)),
+            delays=delays,
+        )
 
 
 def intended_copy(

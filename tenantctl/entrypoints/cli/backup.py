@@ -9,6 +9,7 @@ from tenantctl.entrypoints.cli.output import Output, output_option, print_json, 
 if TYPE_CHECKING:
     from tenantctl.engine.worker import Turn
     from tenantctl.model.backup import Backup, Copy
+    from tenantctl.sweeps.coverage import TenantBackups
 
 
 @click.group()
@@ -66,6 +67,43 @@ def list_backups(tenant: str, copies: bool, output: Output) -> None:
     else:
         headers = ["backup", "slot", "class", "state", "begun", "bytes", "tables", "rows", "verified", "copies in"]
         print_table(headers, [_backup_row(known) for known in backups])
+
+
+@backup.command()
+@click.option("--all", "show_all", is_flag=True, help="Every tenant, not only those with a fault.")
+@output_option
+def status(show_all: bool, output: Output) -> None:
+    """Measure the fleet's backups against the policy; end with 6 if a tenant's are not as they should be."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.model.errors import Findings
+    from tenantctl.sweeps.coverage import examine_backups
+
+    with opened_world(looks_only=True) as world:
+        fleet = examine_backups(world)
+        policy = world.policies.backups
+    faulty = [line for line in fleet.tenants if line.faults]
+    if output == "json":
+        print_json(fleet)
+    else:
+        oldest = "-" if fleet.oldest_hours is None else f"{fleet.oldest_hours:.1f} h"
+        click.echo(f"Active tenants: {len(fleet.tenants)}; oldest newest backup: {oldest} (RPO {policy.rpo_hours} h)")
+        missing = f"Without a backup: {fleet.without_backup}; short of copies: {fleet.short_of_copies}"
+        click.echo(f"{missing}; overdue: {fleet.overdue}")
+        share = f"{100 * fleet.restored_share:.1f} %"
+        click.echo(f"Restored for a proof within {fleet.restored_within_days} days: {share} of them")
+        lines = fleet.tenants if show_all else faulty
+        if lines:
+            headers = ["tenant", "newest backup", "age h", "copies in", "restored days ago", "fault"]
+            print_table(headers, [_status_row(line) for line in lines])
+    if faulty:
+        raise Findings(f"The backups of {len(faulty)} tenants are not as they should be.")
+
+
+def _status_row(line: "TenantBackups") -> list[object]:
+    age = None if line.age_hours is None else round(line.age_hours, 1)
+    restored = None if line.restored_days_ago is None else round(line.restored_days_ago, 1)
+    regions, faults = ", ".join(line.regions) or None, "; ".join(line.faults) or None
+    return [line.tenant.label, line.backup, age, regions, restored, faults]
 
 
 def _copy_row(copy: "Copy") -> list[object]:

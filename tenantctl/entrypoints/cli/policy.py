@@ -54,6 +54,47 @@ def show(output: Output) -> None:
     print_table(["file", "key", "value"], [*rows, ("regions", "open", ", ".join(sorted(open_regions)))])
 
 
+@policy.command()
+@click.option("--deleted-at", metavar="TIME", help="When the record was deleted (RFC 3339); now by default.")
+@output_option
+def terms(deleted_at: str | None, output: Output) -> None:
+    """Calculate until when a deleted record can be read in backups: per class, the earliest and the latest moment.
+
+    A legal hold is the one exception: held copies are neither shredded nor do they lapse.
+    """
+    from datetime import UTC, datetime
+
+    from tenantctl.backups.retention import readable_after_deletion
+    from tenantctl.bootstrap import policies as load_policies
+    from tenantctl.entrypoints.cli.moments import moment_of
+    from tenantctl.model.calendar import add_months
+
+    policies = load_policies()
+    moment = moment_of(deleted_at, "--deleted-at") or datetime.now(UTC)
+    readable = list(readable_after_deletion(policies.backups, deleted_at=moment))
+    promised = add_months(moment, policies.backups.promise_months)
+    regions = sorted(name for name, word in policies.regions.regions.items() if word.state != "closed")
+    if output == "json":
+        print_json({"deleted_at": moment, "promised": promised, "classes": readable, "regions": regions})
+        return
+    rows = [
+        (
+            one.retention_class,
+            one.earliest,
+            one.latest,
+            " + ".join(f"{name} {days}" for name, days in one.delays.items()),
+        )
+        for one in readable
+    ]
+    print_table(["class", "unreadable from", "at the latest", "days that can add up"], rows)
+    latest = max(one.latest for one in readable)
+    spare = (promised - latest).days
+    click.echo(
+        f"\nThe last byte is unreadable by {latest:%Y-%m-%d}, {spare} days before the promised {promised:%Y-%m-%d}."
+    )
+    click.echo(f"The same holds in each of {len(regions)} regions: {', '.join(regions)}.")
+
+
 def _flat(content: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = []
     for key, value in content.items():

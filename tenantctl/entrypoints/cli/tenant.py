@@ -1,6 +1,5 @@
 """`tenantctl tenant`: requests about one tenant, and what is known of it."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -191,11 +190,12 @@ def _list(title: str, sentences: "list[str] | tuple[str, ...]") -> None:
 def cancel(name: str, effective_at: str | None, cause: str, instructed_by: str, wait: bool) -> None:
     """Cancel tenant NAME: deactivated, kept for the grace, then destroyed. May be reinstated until then."""
     from tenantctl.bootstrap import opened_world
+    from tenantctl.entrypoints.cli.moments import moment_of
     from tenantctl.entrypoints.cli.waiting import wait_for
     from tenantctl.model.lifecycle import State
     from tenantctl.offboarding.request import request_cancellation
 
-    moment = _moment(effective_at)
+    moment = moment_of(effective_at, "--effective-at")
     with opened_world() as world:
         one = world.registry.find(name)
         intent = request_cancellation(world, one, cause=cause, instructing_party=instructed_by, effective_at=moment)
@@ -281,15 +281,3 @@ def rotate_password(name: str, output: Output) -> None:
         return
     click.echo(f"The password of {one.hosting.login}, shown this once:", err=True)
     click.echo(password)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r} is no time; write 2026-12-31T23:59:59Z", param_hint="--effective-at"
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
