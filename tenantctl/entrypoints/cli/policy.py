@@ -1,5 +1,7 @@
 """`tenantctl policy`: the promises as numbers, read and checked as every other command reads them."""
 
+from collections.abc import Mapping
+
 import click
 
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
@@ -77,22 +79,16 @@ def terms(deleted_at: str | None, output: Output) -> None:
     if output == "json":
         print_json({"deleted_at": moment, "promised": promised, "classes": readable, "regions": regions})
         return
-    rows = [
-        (
-            one.retention_class,
-            one.earliest,
-            one.latest,
-            " + ".join(f"{name} {days}" for name, days in one.delays.items()),
-        )
-        for one in readable
-    ]
+    rows = [(one.retention_class, one.earliest, one.latest, _sum(one.delays)) for one in readable]
     print_table(["class", "unreadable from", "at the latest", "days that can add up"], rows)
     latest = max(one.latest for one in readable)
-    spare = (promised - latest).days
-    click.echo(
-        f"\nThe last byte is unreadable by {latest:%Y-%m-%d}, {spare} days before the promised {promised:%Y-%m-%d}."
-    )
+    spare = f"{(promised - latest).days} days before the promised {promised:%Y-%m-%d}"
+    click.echo(f"\nThe last byte is unreadable by {latest:%Y-%m-%d}, {spare}.")
     click.echo(f"The same holds in each of {len(regions)} regions: {', '.join(regions)}.")
+
+
+def _sum(delays: Mapping[str, int]) -> str:
+    return " + ".join(f"{name} {days}" for name, days in delays.items())
 
 
 def _flat(content: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
