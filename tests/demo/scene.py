@@ -104,7 +104,6 @@ class Scene:
             Promise.TWO_REGIONS,
             f"the {backup['retention_class']} backup of {guest.name} lies in two regions",
             holds=in_two_regions(backup) and seen == [backup["size"]] * len(backup["copies"]),
-            evidence=f"{', '.join(sorted(regions_holding(backup)))};"
-            f" {backup['rows']:,} rows in {backup['size']:,} bytes;"
-            " both buckets show it",
+            evidence=f"{', '.join(sorted(regions_holding(backup)))}; {backup['rows']:,} rows;"
+            f" the buckets show {' and '.join(f'{size or 0:,}' for size in seen)} bytes",
         )
