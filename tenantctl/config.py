@@ -38,6 +38,7 @@ class Settings:
     login: str | None = None
     storage_endpoint: str | None = None
     sqladmin_endpoint: str | None = None
+    kms_endpoint: str | None = None
     identities: tuple[str, ...] = ()
 
     @property
@@ -74,7 +75,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def _from_environment(environment: Mapping[str, str]) -> Settings:
     values: dict[str, str] = {}
     for field in fields(Settings):
-        if field.name in {"storage_endpoint", "sqladmin_endpoint", "identities"}:
+        if field.name in {"storage_endpoint", "sqladmin_endpoint", "kms_endpoint", "identities"}:
             continue
         name = f"{PREFIX}{field.name.upper()}"
         value = environment.get(name)

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 from tenantctl.model.errors import Refused
 from tenantctl.ports.databases import Databases, Scratch
 from tenantctl.ports.instances import Instances
+from tenantctl.ports.keys import Keys, KeyStore
 from tenantctl.ports.registry import Registry
 from tenantctl.ports.vault import Vault
 
@@ -17,6 +18,8 @@ Port = TypeVar("Port")
 VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "read")
 DATABASES_LOOKS: Final = ("look", "look_at_roles", "look_at_logins", "look_prepared", "forced_row_security")
 SCRATCH_LOOKS: Final = ("names", "digests", "read_through")
+KEYS_LOOKS: Final = ("look",)
+KEY_STORE_LOOKS: Final = ("look_at_bucket", "look", "names")
 INSTANCES_LOOKS: Final = ("look", "all", "operation")
 REGISTRY_LOOKS: Final = (
     *("now", "actor", "close", "find", "tenant", "tenants", "lease_of", "explanation", "intents"),
@@ -48,6 +51,16 @@ def read_only_databases(databases: Databases) -> Databases:
 def read_only_scratch(scratch: Scratch) -> Scratch:
     """Scratch databases that are neither made nor dropped."""
     return read_only(scratch, SCRATCH_LOOKS)
+
+
+def read_only_keys(keys: Keys) -> Keys:
+    """Keys that wrap nothing and unwrap nothing: who only looks needs no backup's key in the clear."""
+    return read_only(keys, KEYS_LOOKS)
+
+
+def read_only_key_store(store: KeyStore) -> KeyStore:
+    """A key store that keeps and removes nothing, and hands out no key."""
+    return read_only(store, KEY_STORE_LOOKS)
 
 
 def read_only_instances(instances: Instances) -> Instances:

@@ -19,6 +19,7 @@ import tenacity
 from tenantctl.model.errors import Transient
 from tenantctl.model.sighting import Sighting, Unreachable
 from tenantctl.ports.instances import Instances, InstanceSeen, OperationSeen
+from tenantctl.ports.keys import Keys, KeySeen, KeyStore
 from tenantctl.ports.vault import BucketSeen, ObjectSeen, Upload, Vault
 
 Given = ParamSpec("Given")
@@ -130,6 +131,58 @@ class RetryingVault:
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """See the port."""
         return self._patience.look(self._vault.names, bucket, prefix)
+
+
+class RetryingKeys:
+    """Keys whose calls are repeated: none of them changes anything."""
+
+    def __init__(self, keys: Keys, patience: Patience | None = None) -> None:
+        self._keys = keys
+        self._patience = patience or Patience()
+
+    def wrap(self, region: str, plaintext: bytes, *, context: str) -> bytes:
+        """See the port."""
+        return self._patience.call(self._keys.wrap, region, plaintext, context=context)
+
+    def unwrap(self, region: str, wrapped: bytes, *, context: str) -> bytes:
+        """See the port."""
+        return self._patience.call(self._keys.unwrap, region, wrapped, context=context)
+
+    def look(self, region: str) -> Sighting[KeySeen]:
+        """See the port."""
+        return self._patience.look(self._keys.look, region)
+
+
+class RetryingKeyStore:
+    """A key store whose calls are repeated: putting the same bytes and removing again are no-ops."""
+
+    def __init__(self, store: KeyStore, patience: Patience | None = None) -> None:
+        self._store = store
+        self._patience = patience or Patience()
+
+    def put(self, region: str, name: str, content: bytes) -> ObjectSeen:
+        """See the port."""
+        return self._patience.call(self._store.put, region, name, content)
+
+    def read(self, region: str, name: str) -> bytes:
+        """See the port."""
+        return self._patience.call(self._store.read, region, name)
+
+    def remove(self, region: str, name: str) -> None:
+        """See the port."""
+        self._patience.call(self._store.remove, region, name)
+
+    def look(self, region: str, name: str) -> Sighting[ObjectSeen]:
+        """See the port."""
+        return self._patience.look(self._store.look, region, name)
+
+    def look_at_bucket(self, region: str) -> Sighting[BucketSeen]:
+        """See the port."""
+        return self._patience.look(self._store.look_at_bucket, region)
+
+    def names(self, region: str, prefix: str) -> Sighting[tuple[str, ...]]:
+        """See the port."""
+        return self._patience.look(self._store.names, region, prefix)
 
 
 class RetryingInstances:

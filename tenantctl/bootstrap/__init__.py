@@ -17,11 +17,13 @@ from tenantctl.model.region import RegionCatalogue
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+    from google.cloud.kms_v1 import KeyManagementServiceClient
     from sqlalchemy import Engine
 
     from tenantctl.adapters.google.sessions import Sessions
     from tenantctl.ports.databases import Databases, Scratch
     from tenantctl.ports.instances import Instances
+    from tenantctl.ports.keys import Keys, KeyStore
     from tenantctl.ports.registry import Registry
     from tenantctl.ports.vault import Vault
 
@@ -121,6 +123,35 @@ class CloudWorld:
 
         adapter = RetryingVault(GoogleVault(self.storage_client), Patience(seconds=PATIENCE_SECONDS))
         return read_only_vault(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def keys(self) -> "Keys":
+        """What wraps the keys of backups, with patience."""
+        from tenantctl.adapters.google.keys import GoogleKeys
+        from tenantctl.adapters.read_only import read_only_keys
+        from tenantctl.adapters.retry import Patience, RetryingKeys
+
+        adapter = RetryingKeys(GoogleKeys(self.kms_client, self.settings.project), Patience(seconds=PATIENCE_SECONDS))
+        return read_only_keys(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def key_store(self) -> "KeyStore":
+        """What keeps the wrapped keys, with patience."""
+        from tenantctl.adapters.google.key_store import GoogleKeyStore
+        from tenantctl.adapters.read_only import read_only_key_store
+        from tenantctl.adapters.retry import Patience, RetryingKeyStore
+
+        adapter = RetryingKeyStore(
+            GoogleKeyStore(self.storage_client, self.bucket_prefix), Patience(seconds=PATIENCE_SECONDS)
+        )
+        return read_only_key_store(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def kms_client(self) -> "KeyManagementServiceClient":
+        """Google's KMS client."""
+        from tenantctl.adapters.google.keys import kms_client
+
+        return kms_client(self.credentials, self.settings.kms_endpoint)
 
     @cached_property
     def instances(self) -> "Instances":

@@ -11,7 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tenantctl.adapters.google.estate import ensure_buckets, ensure_instance, ensure_login
+from tenantctl.adapters.google.estate import (
+    ensure_buckets,
+    ensure_instance,
+    ensure_key_buckets,
+    ensure_kms_keys,
+    ensure_login,
+)
 from tenantctl.adapters.postgres import migrations
 from tenantctl.backups.terms import copy_regions
 from tenantctl.bootstrap import CloudWorld
@@ -46,6 +52,8 @@ def add_instance(world: CloudWorld, instance: Instance) -> None:
         policy = world.policies
         regions = copy_regions(policy.regions.regions, instance.region)[: policy.backups.copies_min]
         ensure_buckets(world.storage_client, world.bucket_prefix, regions, policy.backups)
+        ensure_key_buckets(world.storage_client, world.bucket_prefix, regions)
+        ensure_kms_keys(world.kms_client, world.settings.project, regions, now=world.registry.now())
     world.registry.add_instance(instance)
 
 
@@ -83,6 +91,7 @@ def _local_settings(found: Mapping[str, Any]) -> Settings:
         login=LOCAL_IDENTITIES[0],
         storage_endpoint=found["endpoints"]["storage"],
         sqladmin_endpoint=found["endpoints"]["sqladmin"],
+        kms_endpoint=found["endpoints"]["kms"],
         identities=LOCAL_IDENTITIES,
     )
 

@@ -70,7 +70,7 @@ class LocalCloud:
 
     @property
     def endpoints(self) -> dict[str, str]:
-        """The URLs of `storage`, `sqladmin` and `control`."""
+        """The URLs of `storage`, `sqladmin`, `kms` and `control`."""
         return self.file.endpoints
 
     @property
@@ -96,7 +96,7 @@ class LocalCloud:
         """Have an interface fail, and return the fault's id.
 
         Args:
-            api: `storage` or `sqladmin`.
+            api: `storage`, `sqladmin` or `kms`.
             kind: `status`, `drop`, `delay`, `truncate` or `corrupt`.
             **details: The other attributes of `tenantctl.localcloud.faults.Fault`.
 

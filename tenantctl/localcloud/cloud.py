@@ -1,4 +1,4 @@
-"""A whole local cloud inside one event loop: instances, Admin API, data plane, object store, and the one clock."""
+"""A whole local cloud inside one event loop: instances, Admin API, data plane, object store, KMS, and one clock."""
 
 import asyncio
 import dataclasses
@@ -16,6 +16,7 @@ from tenantctl.localcloud.clock import LocalClock
 from tenantctl.localcloud.clusters import ServerSetup
 from tenantctl.localcloud.faults import Faults
 from tenantctl.localcloud.fleet import Fleet, Instance
+from tenantctl.localcloud.kms import kms
 from tenantctl.localcloud.loopback import DATA_PLANE_PORT, listen_for_data_plane, listen_for_http, loopback_middleware
 from tenantctl.localcloud.object_store import object_store, run_lifecycle
 from tenantctl.localcloud.operations import Operations
@@ -26,6 +27,7 @@ from tenantctl.localcloud.sqlproxy import SqlProxy
 from tenantctl.localcloud.state import CloudFile, StateFolder, sockets_folder
 from tenantctl.localcloud.template import ensure_template
 
+INTERFACES: Final = ("storage", "sqladmin", "kms", "control")
 _SETTLE_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 2.0
 _LOG: Final = logging.getLogger("tenantctl.localcloud")
@@ -61,7 +63,7 @@ class Cloud:
         authority = Authority(folder.certificates)
         self._data_plane = listen_for_data_plane(file.address)
         address = self._data_plane.getsockname()[0]
-        self._listeners = {name: listen_for_http(file.ports.get(name)) for name in ("storage", "sqladmin", "control")}
+        self._listeners = {name: listen_for_http(file.ports.get(name)) for name in INTERFACES}
         sockets = sockets_folder(file.sockets, account)
         self.file = dataclasses.replace(
             file,
@@ -86,6 +88,7 @@ class Cloud:
         self._sqladmin = sql_admin(CloudSql(self.fleet, self.operations, authority), self.faults)
         self.storage = object_store(folder.storage, self.clock, self.faults, lifecycle_lag=pace.lifecycle_lag)
         self.storage.middlewares.insert(0, loopback_middleware())
+        self._kms = kms(folder.kms, self.clock, self.faults)
         self._runners: list[web.AppRunner] = []
         self._moving = asyncio.Lock()
 
@@ -100,7 +103,7 @@ class Cloud:
         if count := self.operations.resume():
             _LOG.info("%d operations were cut off and are taken up again", count)
         await self._proxy.listen(self._data_plane)
-        for name, app in (("storage", self.storage), ("sqladmin", self._sqladmin), ("control", control)):
+        for name, app in zip(INTERFACES, (self.storage, self._sqladmin, self._kms, control), strict=True):
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
             await runner.setup()
             self._runners.append(runner)

@@ -31,7 +31,7 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-Api: TypeAlias = Literal["storage", "sqladmin"]
+Api: TypeAlias = Literal["storage", "sqladmin", "kms"]
 Kind: TypeAlias = Literal["status", "drop", "delay", "truncate", "corrupt"]
 
 _REASONS: Final = {
@@ -55,7 +55,7 @@ class Fault:
     """One way to fail, and whom it strikes; the module says what each kind does.
 
     Attributes:
-        api: The interface: `storage` or `sqladmin`.
+        api: The interface: `storage`, `sqladmin` or `kms`.
         kind: What goes wrong.
         method: The HTTP method, in capitals; None strikes all.
         path: A regular expression searched for in the decoded path, which ends with `?` and the query if there is one.
@@ -83,7 +83,7 @@ class Fault:
             ValueError: A value is outside its range; the message names it.
         """
         if self.api not in get_args(Api):
-            raise ValueError(f"A fault's api is storage or sqladmin, not {self.api!r}.")
+            raise ValueError(f"A fault's api is one of {', '.join(get_args(Api))}, not {self.api!r}.")
         if self.kind not in get_args(Kind):
             raise ValueError(f"A fault's kind is one of {', '.join(get_args(Kind))}, not {self.kind!r}.")
         if self.method is not None and self.method != self.method.upper():

@@ -27,6 +27,7 @@ _SOCKETS_PREFIX: Final = "tenantctl-"
 _CONTENTS: Final = (
     "instances",
     "storage",
+    "kms",
     "certificates",
     "cloud-sql.sqlite*",
     "clock.json*",
@@ -51,7 +52,7 @@ class CloudFile:
         project: The project that all instances and buckets belong to.
         token: What the control interface asks for.
         pid: The supervisor's process id; None after it was stopped in good order.
-        ports: The ports of `storage`, `sqladmin` and `control` on 127.0.0.1.
+        ports: The ports of `storage`, `sqladmin`, `kms` and `control` on 127.0.0.1.
         address: The loopback address of the data plane.
         sockets: The folder of the clusters' unix sockets.
     """
@@ -84,6 +85,7 @@ class StateFolder:
         self.certificates = self.path / "certificates"
         self.instances = self.path / "instances"
         self.storage = self.path / "storage"
+        self.kms = self.path / "kms"
         self._file = self.path / "cloud.json"
 
     def prepare(self, account: ServerAccount) -> None:

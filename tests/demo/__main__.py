@@ -22,6 +22,7 @@ import psycopg
 from tests.demo import arriving, forgetting, leaving
 from tests.demo.commands import CommandFailed, CommandLine
 from tests.demo.customers import Customers
+from tests.demo.evidence import moment
 from tests.demo.remains import servers_in, still_running
 from tests.demo.scene import REGIONS, Scene
 from tests.demo.timeline import Timeline
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 def _live(cli: CommandLine, timeline: Timeline, status: Any) -> bool:
     """All chapters in order; whether every promise was kept."""
     with Customers(status["endpoints"]["sqladmin"]) as customers, closing(Witness(status)) as witness:
-        scene = Scene(cli, timeline, customers, witness)
+        scene = Scene(cli, timeline, customers, witness, moment(status["clock"]))
         arriving.sign_up(scene)
         arriving.move_in(scene)
         arriving.first_proof(scene)

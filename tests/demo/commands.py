@@ -46,6 +46,11 @@ class Answer:
             raise CommandFailed(f"{self.command} printed no JSON: {self.output!r}") from error
 
 
+def last_line(answer: Answer) -> str:
+    """What a command said in the end."""
+    return answer.output.strip().rpartition("\n")[2]
+
+
 class CommandLine:
     """Calls `tenantctl`, several at once where asked; counts the calls and their seconds."""
 

@@ -67,7 +67,7 @@ def test_faults_are_written_and_read_back():
     [
         {},
         {"api": "storage"},
-        {"api": "kms", "kind": "drop"},
+        {"api": "pubsub", "kind": "drop"},
         {"api": "storage", "kind": "explode"},
         {"api": "storage", "kind": "drop", "often": 1},
         {"api": "storage", "kind": "drop", "times": 0},

@@ -39,7 +39,7 @@ def test_its_status_as_json_has_what_others_build_on(running) -> None:
     found = json.loads(run(running, "status", "-o", "json").stdout)
     assert found["running"] is True
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["clock"])
-    assert set(found["endpoints"]) == {"storage", "sqladmin", "control"}
+    assert set(found["endpoints"]) == {"storage", "sqladmin", "kms", "control"}
     assert all(re.fullmatch(r"http://127\.0\.0\.1:\d+", url) for url in found["endpoints"].values())
     assert found["project"] == client.DEFAULT_PROJECT
     (instance,) = found["instances"]

@@ -4,16 +4,21 @@ Everything here can be run again: what is there as it should be is left alone, w
 named, because a bucket's locked retention can never be made shorter, and an instance never moved.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
 
 from google.api_core.exceptions import Conflict
 from google.cloud.storage import Bucket, Client
 from google.cloud.storage.constants import PUBLIC_ACCESS_PREVENTION_ENFORCED
 
 from tenantctl.adapters.google.answers import AlreadyThere, explaining
+from tenantctl.adapters.google.key_store import key_bucket_name
+from tenantctl.adapters.google.keys import KEY, KEY_RING, GoogleKeys, asked, ring_name
 from tenantctl.adapters.google.transport import TimeLimits, Watch
 from tenantctl.adapters.google.vault import bucket_seen
 from tenantctl.model.backup import RetentionClass, bucket_name
@@ -23,6 +28,10 @@ from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.ports.instances import Instances, InstanceSeen, OperationSeen
 from tenantctl.ports.vault import BucketSeen
 
+if TYPE_CHECKING:
+    from google.cloud.kms_v1 import KeyManagementServiceClient
+
+ROTATION = timedelta(days=90)  # of the keys that wrap backups' keys
 INSTANCE_SECONDS_MAX = 1800.0  # Cloud SQL takes 7 to 20 minutes to make an instance
 _LIMITS = TimeLimits()
 
@@ -98,17 +107,21 @@ def _fetch(client: Client, name: str) -> Bucket | None:
 
 def _make(client: Client, plan: BucketPlan) -> Bucket:
     bucket = client.bucket(plan.name)
+    bucket.retention_period = timedelta(days=plan.term.lock_days) // timedelta(seconds=1)
+    bucket.add_lifecycle_delete_rule(age=plan.term.age_days)
+    return _create(client, bucket, plan.region)
+
+
+def _create(client: Client, bucket: Bucket, region: str) -> Bucket:
     bucket.iam_configuration.uniform_bucket_level_access_enabled = True
     bucket.iam_configuration.public_access_prevention = PUBLIC_ACCESS_PREVENTION_ENFORCED
     bucket.soft_delete_policy.retention_duration_seconds = 0
     bucket.versioning_enabled = False
-    bucket.retention_period = timedelta(days=plan.term.lock_days) // timedelta(seconds=1)
-    bucket.add_lifecycle_delete_rule(age=plan.term.age_days)
-    with explaining(f"make gs://{plan.name}"), Watch(_LIMITS.whole_seconds):
+    with explaining(f"make gs://{bucket.name}"), Watch(_LIMITS.whole_seconds):
         try:
-            return client.create_bucket(bucket, location=plan.region, timeout=_LIMITS.for_requests, retry=None)
+            return client.create_bucket(bucket, location=region, timeout=_LIMITS.for_requests, retry=None)
         except Conflict:  # another one was as fast: what it made is looked at like any that was there
-            return client.get_bucket(plan.name, timeout=_LIMITS.for_requests, retry=None)
+            return client.get_bucket(bucket.name, timeout=_LIMITS.for_requests, retry=None)
 
 
 def _lock(client: Client, bucket: Bucket) -> Bucket:
@@ -119,6 +132,70 @@ def _lock(client: Client, bucket: Bucket) -> Bucket:
         pass
     with explaining(f"look at gs://{bucket.name}"), Watch(_LIMITS.whole_seconds):
         return client.get_bucket(bucket.name, timeout=_LIMITS.for_requests, retry=None)
+
+
+def ensure_key_buckets(client: Client, prefix: str, regions: Sequence[str]) -> tuple[str, ...]:
+    """Make the key buckets that are missing, and return the names of those made.
+
+    They keep nothing of what is removed from them: no retention, no soft delete, no versions, no lifecycle.
+
+    Raises:
+        Refused: a bucket is there with other terms, or the API refuses.
+        Transient: the API does not answer; run it again.
+    """
+    made = []
+    for region in regions:
+        name = key_bucket_name(prefix, region)
+        terms = BucketSeen(region, locked=False, lock_days=None, age_days=None, soft_delete_seconds=0, versioning=False)
+        bucket = _fetch(client, name)
+        if bucket is None:
+            bucket = _create(client, client.bucket(name), region)
+            made.append(name)
+        if (seen := bucket_seen(bucket)) != terms:
+            raise Refused(f"gs://{name} is there with other terms: {seen}, and should have {terms}.")
+    return tuple(made)
+
+
+def ensure_kms_keys(
+    client: "KeyManagementServiceClient", project: str, regions: Sequence[str], *, now: datetime
+) -> tuple[str, ...]:
+    """Make the keys that wrap backups' keys where they are missing, and return the regions of those made.
+
+    Args:
+        client: as `keys.kms_client` makes it.
+        project: the project that the keys belong to.
+        regions: where to have one.
+        now: the time by the clock of the cloud, UTC; the first rotation is `ROTATION` after it.
+
+    Raises:
+        Refused: a key is there that does not wrap, or rotates otherwise; or the API refuses.
+        Transient: the API does not answer; run it again.
+    """
+    keys, made = GoogleKeys(client, project), []
+    for region in regions:
+        sighting = keys.look(region)
+        if isinstance(sighting, Gone):
+            _make_key(client, project, region, now + ROTATION)
+            made.append(region)
+            sighting = keys.look(region)
+        if not isinstance(sighting, Present):
+            raise Transient(f"Whether {region} has a key cannot be told: {getattr(sighting, 'reason', 'it went away')}")
+        seen = sighting.value
+        if seen.state != "ENABLED" or seen.rotation != ROTATION:
+            raise Refused(f"The key of {region} is there, and is not as it should be: {seen}.")
+    return tuple(made)
+
+
+def _make_key(client: "KeyManagementServiceClient", project: str, region: str, rotates_at: datetime) -> None:
+    location, ring = f"projects/{project}/locations/{region}", ring_name(project, region)
+    wanted = {"purpose": "ENCRYPT_DECRYPT", "rotation_period": ROTATION, "next_rotation_time": rotates_at}
+    requests = (
+        (client.create_key_ring, {"parent": location, "key_ring_id": KEY_RING, "key_ring": {}}),
+        (client.create_crypto_key, {"parent": ring, "crypto_key_id": KEY, "crypto_key": wanted}),
+    )
+    for create, request in requests:
+        with contextlib.suppress(AlreadyThere):  # another one was as fast, or a crash came between the two
+            asked(f"make a key in {region}", partial(create, request, retry=None, timeout=None))
 
 
 def ensure_instance(

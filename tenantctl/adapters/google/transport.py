@@ -128,6 +128,17 @@ class _WatchedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedSecurePool}
 
 
+class _LimitedAdapter(_WatchedAdapter):
+    """Holds to its own limits, for clients that can name but one for both."""
+
+    def __init__(self, limits: TimeLimits) -> None:
+        self._limits = limits
+        super().__init__(pool_maxsize=CONNECTIONS_MAX)
+
+    def send(self, *arguments: Any, **options: Any) -> Any:
+        return super().send(*arguments, **{**options, "timeout": self._limits.for_requests})
+
+
 class _WatchedSession(AuthorizedSession):
     def request(self, method: str, url: str, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         """Send a request; an answer to a look that is no JSON object is no answer, though the client takes it."""
@@ -151,6 +162,20 @@ def watched_session(credentials: Credentials, endpoint: str | None) -> Authorize
     if is_loopback(endpoint):
         session.trust_env = False
     return session
+
+
+def watch_over(session: AuthorizedSession, endpoint: str | None, limits: TimeLimits) -> None:
+    """Make the connections of a client's own session end in time.
+
+    Args:
+        session: the client's, before its first request.
+        endpoint: the URL of a local cloud, which is called without any proxy; None in production.
+        limits: for each request.
+    """
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _LimitedAdapter(limits))
+    if is_loopback(endpoint):
+        session.trust_env = False
 
 
 @contextlib.contextmanager

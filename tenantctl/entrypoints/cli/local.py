@@ -154,7 +154,7 @@ def fault() -> None:
 
 @fault.command("add")
 @_directory
-@click.argument("api", type=click.Choice(["storage", "sqladmin"]))
+@click.argument("api", type=click.Choice(["storage", "sqladmin", "kms"]))
 @click.argument("kind", type=click.Choice(["status", "drop", "delay", "truncate", "corrupt"]))
 @click.option("--method", help="Only requests of this HTTP method.")
 @click.option("--path", default=".*", show_default=True, help="Only paths in which this regular expression is found.")
