@@ -3,7 +3,7 @@
 Nothing is mended here; each finding says what a person does next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tenantctl.backups.terms import bucket_faults, copy_regions
@@ -12,6 +12,7 @@ from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import TenantctlError
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import InstanceRole
+from tenantctl.ports.keys import forgets
 from tenantctl.ports.registry import Registry
 from tenantctl.ports.world import World
 
@@ -36,7 +37,9 @@ def examine(world: World) -> Iterator[Finding]:
         yield Finding("registry", False, error.sentence, error.hint or "See: tenantctl local status")
         return
     yield from _instances(world, registry)
-    yield from _buckets(world, registry)
+    regions = _copy_regions(world, registry)
+    yield from _buckets(world, regions)
+    yield from _keys(world, regions)
     yield from _tenants(registry)
 
 
@@ -65,11 +68,41 @@ def _instances(world: World, registry: Registry) -> Iterator[Finding]:
                 yield Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
 
 
-def _buckets(world: World, registry: Registry) -> Iterator[Finding]:
+def _copy_regions(world: World, registry: Registry) -> Sequence[str]:
+    """The regions that the tenants' instances keep copies in."""
     policy, words = world.policies.backups, world.policies.regions.regions
     homes = {instance.region for instance in registry.instances() if instance.role is InstanceRole.TENANTS}
-    regions = {region for home in homes for region in copy_regions(words, home)[: policy.copies_min]}
-    for region in sorted(regions):
+    return sorted({region for home in homes for region in copy_regions(words, home)[: policy.copies_min]})
+
+
+def _keys(world: World, regions: Sequence[str]) -> Iterator[Finding]:
+    for region in regions:
+        subject = f"key in {region}"
+        match world.keys.look(region):
+            case Present(key) if key.state != "ENABLED":
+                yield Finding(subject, False, f"does not wrap: it is {key.state or 'without a version'}", "Enable it.")
+            case Present(_):
+                yield Finding(subject, True, "wraps the keys of backups")
+            case Gone():
+                yield Finding(subject, False, "does not exist", "Make it with Terraform: terraform apply")
+            case Unreachable(reason):
+                yield Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
+        subject = f"key bucket in {region}"
+        match world.key_store.look_at_bucket(region):
+            case Present(terms) if not forgets(terms):
+                sentence = "keeps what is removed from it, so that no key can be shredded"
+                yield Finding(subject, False, sentence, "Switch soft delete, versions and retention off.")
+            case Present(_):
+                yield Finding(subject, True, "keeps nothing of what is removed from it")
+            case Gone():
+                yield Finding(subject, False, "does not exist", "Make it with Terraform: terraform apply")
+            case Unreachable(reason):
+                yield Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
+
+
+def _buckets(world: World, regions: Sequence[str]) -> Iterator[Finding]:
+    policy = world.policies.backups
+    for region in regions:
         for retention_class, term in policy.classes.items():
             name = bucket_name(world.bucket_prefix, region, retention_class, term.age_days)
             match world.vault.look_at_bucket(name):
