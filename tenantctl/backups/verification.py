@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tenantctl.backups.keys import open_identity
-from tenantctl.backups.restore import VERIFICATION_FAILED, find_backup
+from tenantctl.backups.restore import find_backup
 from tenantctl.backups.rotation import read_due
 from tenantctl.backups.stream import opened
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Backup, Copy, CopyState, VerificationLevel
 from tenantctl.model.errors import NotFound, Refused
 from tenantctl.model.plan import Blocker, Step
+
+VERIFICATION_FAILED = "verification-failed"  # as a restore's
 
 
 class ReadCopy:

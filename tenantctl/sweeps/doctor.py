@@ -15,6 +15,7 @@ from tenantctl.model.tenant import InstanceRole
 from tenantctl.ports.keys import forgets
 from tenantctl.ports.registry import Registry
 from tenantctl.ports.world import World
+from tenantctl.sweeps.coverage import examine_backups
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def examine(world: World) -> Iterator[Finding]:
     regions = _copy_regions(world, registry)
     yield from _buckets(world, regions)
     yield from _keys(world, regions)
-    yield from _tenants(registry)
+    yield from _tenants(world, registry)
 
 
 def _instances(world: World, registry: Registry) -> Iterator[Finding]:
@@ -119,7 +120,7 @@ def _buckets(world: World, regions: Sequence[str]) -> Iterator[Finding]:
                     yield Finding(f"bucket {name}", False, f"could not be looked at: {reason}", "Try again.")
 
 
-def _tenants(registry: Registry) -> Iterator[Finding]:
+def _tenants(world: World, registry: Registry) -> Iterator[Finding]:
     alarms = registry.alarms()
     for alarm in alarms:
         since = rfc3339(alarm.since)
@@ -127,3 +128,9 @@ def _tenants(registry: Registry) -> Iterator[Finding]:
         yield Finding(f"tenant {alarm.tenant_uid}", False, f"{alarm.code} since {since}: {alarm.reason}", remedy)
     if not alarms:
         yield Finding("tenants", True, f"{len(registry.tenants())} tenants, no alarm is open")
+    fleet = examine_backups(world)
+    for line in fleet.tenants:
+        for fault in line.faults:
+            yield Finding(f"backups of {line.tenant.uid}", False, fault, "tenantctl run; then: tenantctl backup status")
+    if not any(line.faults for line in fleet.tenants):
+        yield Finding("backups", True, f"those of {len(fleet.tenants)} active tenants are as the policy says")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantctl.model.backup import CopyState, ResidueKind, RetentionClass
+from tenantctl.model.backup import CopyState, ResidueKind, RetentionClass, VerificationLevel
 from tenantctl.model.facts import Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Do
@@ -44,7 +44,10 @@ MONTHLY = backup(
     "b2d4f6h8k3m5", "2026-11-01", CREATED, retention_class=RetentionClass.MONTHLY, seen_at=NIGHT - 3 * ONE_HOUR
 )
 LAST_NIGHT = backup("c3e5g7j9m2p4", "2026-11-22", NIGHT - timedelta(days=1), seen_at=NIGHT)
-TONIGHT = backup("d4f6h8k2n3q5", "2026-11-23", NIGHT, retention_class=RetentionClass.WEEKLY, seen_at=NIGHT)
+READ = {"verified_at": NIGHT, "verified_level": VerificationLevel.STRUCTURE}
+UNREAD = backup("d4f6h8k2n3q5", "2026-11-23", NIGHT, retention_class=RetentionClass.WEEKLY, seen_at=NIGHT)
+TONIGHT = replace(UNREAD, **READ)
+SEALED = replace(LAST_NIGHT, copies=tuple(replace(copy, wrapped_key="d3JhcHBlZA==") for copy in LAST_NIGHT.copies))
 KEPT = (MONTHLY, LAST_NIGHT)
 FINAL = verified_final(seen_at=CLOSED + timedelta(minutes=9))
 UNVERIFIED = replace(FINAL, verified_at=None, verified_level=None)
@@ -61,6 +64,11 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
     "active-first-backup": (Facts(tenant(State.ACTIVE)), CREATED),
     "active-backup-due": (Facts(tenant(State.ACTIVE), backups=KEPT), NIGHT),
     "active-nothing-due": (Facts(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)), NIGHT + ONE_HOUR),
+    "active-unread": (Facts(tenant(State.ACTIVE), backups=(*KEPT, UNREAD)), NIGHT + ONE_HOUR),
+    "active-key-to-shred": (
+        Facts(tenant(State.ACTIVE), backups=(MONTHLY, SEALED, TONIGHT)),
+        max(copy.lapses_at for copy in SEALED.copies),
+    ),
     "active-copies-to-look-at": (
         Facts(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)),
         NIGHT + 22 * ONE_HOUR,

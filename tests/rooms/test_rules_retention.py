@@ -35,12 +35,14 @@ backups_policies = st.builds(
     BackupsPolicy,
     promise_months=st.integers(1, 24),
     copies_min=st.integers(1, 3),
+    rpo_hours=st.integers(1, 48),
     repair_days=small,
     lifecycle_lag_days=small,
     key_residue_days=small,
     look_at_copies_every_hours=st.integers(1, 48),
     scratch_hours=st.just(24),
     night=st.just(POLICIES.backups.night),
+    verification=st.just(POLICIES.backups.verification),
     classes=st.fixed_dictionaries(dict.fromkeys(RetentionClass, terms())),
 )
 
