@@ -64,7 +64,7 @@ def begin(work: Work, step: Step, regions: Sequence[str], forced_row_security: t
         writes.put_backup(backup)
         for copy in copies:
             writes.put_residue(_residue_of(copy))
-            writes.put_residue(key_residue(copy))
+            writes.put_residue(key_residue(copy, world.policies.backups))
         writes.journal(
             "backup-begun", backup=backup.id, slot=backup.slot, regions=list(regions), recipient=backup.recipient
         )

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from tenantctl.backups.age import Identity
 from tenantctl.engine.actions import Work
@@ -17,8 +18,11 @@ from tenantctl.model.backup import Backup, Copy, Residue, ResidueKind
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.policy import BackupsPolicy
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.ports.world import World
+
+SHREDDING_MAX: Final = timedelta(days=1)  # a tenant is looked at daily at least
 
 
 def key_name(tenant_uid: str, backup_id: str) -> str:
@@ -83,15 +87,16 @@ def open_identity(world: World, backup: Backup) -> Identity:
     raise Transient(sentence) if silent else Refused(sentence)
 
 
-def key_residue(copy: Copy) -> Residue:
-    """The line of the residue inventory for one region's key of a copy; its end is known once it is shredded."""
+def key_residue(copy: Copy, policy: BackupsPolicy) -> Residue:
+    """The line of the residue inventory for one region's key of a copy: shredded when the copy reaches its age."""
+    shredded_by = copy.lapses_at + SHREDDING_MAX
     return Residue(
         id=copy.key_residue_id,
         tenant_uid=copy.tenant_uid,
         kind=ResidueKind.KEY,
         place=f"key of backup {copy.backup_id} in {copy.region}, and its copy in the registry",
         made_at=copy.intended_at,
-        unreadable_after=None,
+        unreadable_after=shredded_by + timedelta(days=policy.key_residue_days),
     )
 
 
@@ -125,12 +130,23 @@ class ShredKey:
                     raise Transient(f"The key of backup {backup.id} is still in {copy.region} after it was removed.")
                 case Unreachable(reason):
                     raise Transient(f"The key bucket of {copy.region} does not answer: {reason}")
-        window = timedelta(days=work.world.policies.backups.key_residue_days)
+        policy = work.world.policies.backups
         with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
-            until = writes.now + window
+            until = writes.now + timedelta(days=policy.key_residue_days)
             for copy in backup.copies:
+                proof = f"the key bucket in {copy.region} reported it absent at {rfc3339(writes.now)}"
                 writes.put_copy(replace(copy, wrapped_key=None))
-                writes.put_residue(replace(key_residue(copy), unreadable_after=until))
+                writes.put_residue(replace(key_residue(copy, policy), lapsed_at=writes.now, proof=proof))
+            writes.put_residue(
+                Residue(
+                    id=f"key-backups/{backup.id}",
+                    tenant_uid=backup.tenant_uid,
+                    kind=ResidueKind.KEY_BACKUPS,
+                    place=f"backups of the registry that hold the wrapped key of backup {backup.id}",
+                    made_at=backup.begun_at,
+                    unreadable_after=until,
+                )
+            )
             writes.journal(
                 "key-shredded",
                 backup=backup.id,

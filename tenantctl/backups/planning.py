@@ -19,7 +19,9 @@ from tenantctl.model.tenant import Tenant
 
 # What the platform keeps of instances, of the registry and of the key buckets cannot be looked at one by one: its
 # window is its proof.
-LAPSING_BY_DATE: Final = frozenset({ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY})
+LAPSING_BY_DATE: Final = frozenset(
+    {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS}
+)
 
 
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:

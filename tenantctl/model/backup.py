@@ -116,6 +116,7 @@ class ResidueKind(StrEnum):
     DATABASE = "database"
     COPY = "copy"
     KEY = "key"
+    KEY_BACKUPS = "key-backups"
     SCRATCH = "scratch"
     INSTANCE_BACKUPS = "instance-backups"
     REGISTRY_BACKUPS = "registry-backups"

@@ -7,4 +7,4 @@ ALTER TABLE copies
     ADD COLUMN verified_level text CONSTRAINT copies_verified_level CHECK (verified_level IN ('L1', 'L2', 'L3'));
 ALTER TABLE residues DROP CONSTRAINT residues_kind;
 ALTER TABLE residues ADD CONSTRAINT residues_kind CHECK (
-    kind IN ('database', 'copy', 'key', 'scratch', 'instance-backups', 'registry-backups'));
+    kind IN ('database', 'copy', 'key', 'key-backups', 'scratch', 'instance-backups', 'registry-backups'));
