@@ -12,6 +12,8 @@ GRACE: Final = timedelta(weeks=3)
 KINDS: Final = {
     "copy": "copies of backups",
     "database": "the database",
+    "key": "keys of backups",
+    "key-backups": "what the registry's backups hold of shredded keys",
     "instance-backups": "the server's own backups",
     "registry-backups": "the registry's own backups",
     "scratch": "trial restores",
