@@ -22,8 +22,6 @@ from tenantctl.model.tenant import Tenant
 LAPSING_BY_DATE: Final = frozenset(
     {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS}
 )
-    {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS}
-)
 
 
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
