@@ -94,7 +94,12 @@ def dump_database(
         NotFound: there is no such database.
         Refused: our `pg_dump` is older than the server.
     """
-    settings = {**SETTINGS, "statement_timeout": "0", "lock_timeout": f"{_LOCK_SECONDS}s"}
+    settings = {
+        **SETTINGS,
+        "statement_timeout": "0",
+        "lock_timeout": f"{_LOCK_SECONDS}s",
+        "max_parallel_workers_per_gather": "0",  # the other processors are the customers'
+    }
     with sessions.socket(instance) as proxy, contextlib.ExitStack() as stack:
         with answering(instance):
             session = stack.enter_context(contextlib.closing(_connect(sessions, proxy, instance, database, settings)))
