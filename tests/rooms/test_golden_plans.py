@@ -44,9 +44,8 @@ MONTHLY = backup(
     "b2d4f6h8k3m5", "2026-11-01", CREATED, retention_class=RetentionClass.MONTHLY, seen_at=NIGHT - 3 * ONE_HOUR
 )
 LAST_NIGHT = backup("c3e5g7j9m2p4", "2026-11-22", NIGHT - timedelta(days=1), seen_at=NIGHT)
-READ = {"verified_at": NIGHT, "verified_level": VerificationLevel.STRUCTURE}
 UNREAD = backup("d4f6h8k2n3q5", "2026-11-23", NIGHT, retention_class=RetentionClass.WEEKLY, seen_at=NIGHT)
-TONIGHT = replace(UNREAD, **READ)
+TONIGHT = replace(UNREAD, verified_at=NIGHT, verified_level=VerificationLevel.STRUCTURE)
 SEALED = replace(LAST_NIGHT, copies=tuple(replace(copy, wrapped_key="d3JhcHBlZA==") for copy in LAST_NIGHT.copies))
 KEPT = (MONTHLY, LAST_NIGHT)
 FINAL = verified_final(seen_at=CLOSED + timedelta(minutes=9))
