@@ -9,7 +9,10 @@ import base64
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -21,9 +24,14 @@ from tenantctl.model.errors import Refused, Transient
 from tenantctl.ports.databases import Dump
 from tenantctl.ports.vault import ObjectSeen, Vault
 
-LEVEL: Final = 3
-CHUNK: Final = 1024 * 1024
-CHUNKS_QUEUED_MAX: Final = 8
+PIECE: Final = 4 * 1024 * 1024  # raw bytes that become one frame
+PIECES_QUEUED_MAX: Final = 4
+COMPRESSORS: Final = 2  # threads; more would wait for `pg_dump`
+# Level 3, but looking for longer matches: rows are full of short ones that are not worth their description. On rows it
+# is faster by a tenth and smaller by a fiftieth; on text, and the catalogue is text, larger by a hundredth.
+_PARAMETERS: Final = zstandard.ZstdCompressionParameters.from_level(
+    3, min_match=6, hash_log=16, write_content_size=True, write_checksum=True
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class _Writer(threading.Thread):
     def __init__(self, vault: Vault, target: Target) -> None:
         super().__init__(name=f"copy-{target.region}", daemon=True)
         self.target = target
-        self.chunks: queue.Queue[bytes | Literal["seal", "abort"]] = queue.Queue(CHUNKS_QUEUED_MAX)
+        self.chunks: queue.Queue[bytes | Literal["seal", "abort"]] = queue.Queue(PIECES_QUEUED_MAX)
         self.sealed: ObjectSeen | None = None
         self.failure: BaseException | None = None
         self._word: Literal["seal", "abort"] | None = None
@@ -96,28 +104,68 @@ class _Counted:
             yield chunk
 
 
-def compress(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks compressed, in pieces of about 1 MiB, with a checksum at the end."""
-    chunker = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).chunker(chunk_size=CHUNK)
+def compress(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
+    """The chunks compressed, in pieces of one whole zstd frame each.
+
+    Frames of a few megabytes, each compressed at one go, cost a fifth less than one long frame, are no larger, and
+    keep several processors busy; `zstd -d` reads them one after the other as it does a single one.
+    """
+    compressors = threading.local()
+
+    def frame(piece: bytes) -> bytes:
+        if not hasattr(compressors, "mine"):
+            compressors.mine = zstandard.ZstdCompressor(compression_params=_PARAMETERS)
+        compressed: bytes = compressors.mine.compress(piece)
+        return compressed
+
+    waiting: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(COMPRESSORS, thread_name_prefix="compress") as pool:
+        for piece in _pieces(chunks):
+            waiting.append(pool.submit(frame, piece))
+            while len(waiting) > COMPRESSORS or (waiting and waiting[0].done()):
+                yield waiting.popleft().result()
+        for compressed in waiting:
+            yield compressed.result()
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of `PIECE`; the last one may be shorter, and is empty if there are no bytes."""
+    gathered: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        yield from chunker.compress(chunk)
-    yield from chunker.finish()
+        rest = memoryview(chunk)
+        while size + len(rest) >= PIECE:
+            taken, rest = rest[: PIECE - size], rest[PIECE - size :]
+            yield bytes(taken) if gathered == [] else b"".join([*gathered, taken])
+            gathered, size = [], 0
+        if rest:
+            gathered.append(bytes(rest))
+            size += len(rest)
+    yield b"".join(gathered)
 
 
 def decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The archive that `compress` took in.
+    """The archive that `compress` took in, or that any other zstd did, in one frame or several.
 
     Raises:
-        Refused: the bytes are not whole, or not what was compressed.
+        Refused: the bytes are not whole, or not what was compressed. That whole frames are missing at the end is seen
+            by who compares the stored bytes with their manifest.
     """
-    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    decompressor = zstandard.ZstdDecompressor()
+    frame = decompressor.decompressobj()
+    begun = False
     try:
         for chunk in chunks:
-            if raw := decompressor.decompress(chunk):
-                yield raw
+            rest = chunk
+            while rest:
+                if raw := frame.decompress(rest):
+                    yield raw
+                begun, rest = not frame.eof, frame.unused_data
+                if frame.eof:
+                    frame = decompressor.decompressobj()
     except zstandard.ZstdError as error:
         raise Refused(f"The backup's bytes do not decompress: {error}") from error
-    if not decompressor.eof:
+    if begun:
         raise Refused("The backup's bytes end too early.")
 
 
@@ -149,13 +197,14 @@ def stream(
     sha256, crc32c = hashlib.sha256(), google_crc32c.Checksum()
     word: Literal["seal", "abort"] = "abort"
     try:
-        for piece in encrypt(compress(raw), recipient):
-            check()
-            size += len(piece)
-            sha256.update(piece)
-            crc32c.update(piece)
-            for writer in writers:
-                writer.chunks.put(piece)
+        with closing(compress(raw)) as pieces:
+            for piece in encrypt(pieces, recipient):
+                check()
+                size += len(piece)
+                sha256.update(piece)
+                crc32c.update(piece)
+                for writer in writers:
+                    writer.chunks.put(piece)
         check()
         word = "seal"
     finally:
