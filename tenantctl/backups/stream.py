@@ -24,7 +24,7 @@ from tenantctl.model.errors import Refused, Transient
 from tenantctl.ports.databases import Dump
 from tenantctl.ports.vault import ObjectSeen, Vault
 
-PIECE: Final = 4 * 1024 * 1024  # raw bytes that become one frame
+PIECE: Final = 2 * 1024 * 1024  # raw bytes that become one frame
 PIECES_QUEUED_MAX: Final = 4
 COMPRESSORS: Final = 2  # threads; more would wait for `pg_dump`
 # Level 3, but looking for longer matches: rows are full of short ones that are not worth their description. On rows it
