@@ -154,6 +154,57 @@ def verify(tenant: str, backup_id: str | None) -> int:
     return 0
 
 
+@backup.command()
+@click.argument("tenant")
+@click.option("--backup", "backup_id", help="Which one; the newest complete one by default.")
+@click.option("--with-key", is_flag=True, required=True, help="Also its key: without it, nobody can open the backup.")
+@click.option(
+    "--basis",
+    required=True,
+    type=click.Choice(["customer-request", "legal-order", "incident"]),
+    help="Why it is opened; on record.",
+)
+@click.option("--reference", required=True, help="The ticket or file number of that basis; on record.")
+@click.option(
+    "--into",
+    "folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, writable=True),
+    help="The folder to write into.",
+)
+@output_option
+def export(
+    tenant: str, backup_id: str | None, with_key: bool, basis: str, reference: str, folder: str, output: Output
+) -> None:
+    """Write a backup of TENANT, its manifest and its key, to be opened with public tools.
+
+    Three files, readable by you alone. Nothing of tenantctl is needed to open them.
+    """
+    from pathlib import Path
+
+    from tenantctl.backups.planning import newest_complete
+    from tenantctl.backups.restore import find_backup
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.custody.basis import Basis, Ground
+    from tenantctl.custody.export import export_backup
+    from tenantctl.model.errors import NotFound
+
+    assert with_key, "click asks for it"
+    with opened_world() as world:
+        one = world.registry.find(tenant)
+        chosen = (
+            find_backup(world, one.uid, backup_id) if backup_id else newest_complete(world.registry.backups(one.uid))
+        )
+        if chosen is None:
+            raise NotFound(f"Tenant {one.label} has no complete backup.", hint=f"tenantctl backup now {one.label}")
+        files = export_backup(world, one, chosen, Basis(Ground(basis), reference), Path(folder))
+    if output == "json":
+        print_json(files)
+        return
+    click.echo(f"Backup {chosen.id} is in {folder}; that is on record. Open it with:")
+    click.echo(f"  age -d -i {files.key} {files.archive} | zstd -d | pg_restore --list")
+
+
 def _raise_trouble(turn: "Turn") -> None:
     if turn.trouble is not None:
         raise turn.trouble
