@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from tenantctl.engine.actions import Action, Actions, Work
+from tenantctl.model.errors import Refused
 from tenantctl.model.plan import DUTY_OF, Blocker, Do, Duty, Step
 
 BEGUN: Final = "step-begun"
@@ -62,11 +63,18 @@ def execute(
         progress(step)
         _perform(work, step, action)
         if not action.is_done(work, step):
-            return Result(Outcome.WAITING, tuple(carried_out))
+            return Result(
+                Outcome.WAITING, tuple(carried_out), (unconfirmed(f"{step.do} does not show its effect yet"),)
+            )
         if not action.journals_itself:
             _write(work, DONE, step)
         carried_out.append(step)
     return Result(Outcome.DONE, tuple(carried_out))
+
+
+def unconfirmed(reason: str) -> Blocker:
+    """What is told of work whose end was not seen: it may be a matter of minutes, or of a person."""
+    return Blocker("unconfirmed", reason, alarm=True)
 
 
 def _perform(work: Work, step: Step, action: Action) -> None:
@@ -82,17 +90,27 @@ def finish_evidence(work: Work, actions: Actions) -> None:
     """Writes the end of steps that a crash parted from it: the effect is in the world, its evidence was not.
 
     Called when a lease was taken over, or after trouble; the journal is read for
-    what it lacks, never for what to do next.
+    what it lacks, never for what to do next. Steps that only another version
+    knows are left to it.
     """
     newest: dict[tuple[str, str], tuple[str, Step]] = {}
     for entry in work.world.registry.entries(work.tenant.uid):
         if entry.event in {BEGUN, DONE}:
             said = json.loads(entry.body)
-            step = Step(Do(said["do"]), said["subject"], said["reason"], said["argument"])
-            newest[step.do, step.subject] = (entry.event, step)
+            if said["do"] in set(Do):
+                step = Step(Do(said["do"]), said["subject"], said["reason"], said["argument"])
+                newest[step.do, step.subject] = (entry.event, step)
     for event, step in newest.values():
-        if event == BEGUN and actions[step.do].is_done(work, step):
+        if event == BEGUN and _can_be_seen(work, actions, step):
             _write(work, DONE, step, found=True)
+
+
+def _can_be_seen(work: Work, actions: Actions, step: Step) -> bool:
+    """Whether the world shows the effect; where what it was an effect on is gone since, it shows nothing."""
+    try:
+        return actions[step.do].is_done(work, step)
+    except Refused:
+        return False
 
 
 def _write(work: Work, event: str, step: Step, *, found: bool = False) -> None:

@@ -1,8 +1,9 @@
 """A lease kept alive while long work runs, and the word to stop when it is lost.
 
 A dump can take longer than a lease. The heartbeat renews it in the background;
-a renewal that is refused (the lease was taken over, or a newer request came in)
-sets the word to stop, and `check`, called between two pieces of work, raises it.
+a renewal that is refused (the lease was taken over, or a newer request came in),
+or that breaks in a way nobody foresaw, sets the word to stop, and `check`, called
+between two pieces of work, raises it.
 """
 
 import threading
@@ -34,7 +35,7 @@ class Heartbeat:
         self.lease = self._registry.renew(self.lease, lease_for=self._lease_for)
 
     def check(self) -> None:
-        """Raises LeaseLost if a renewal in the background was refused."""
+        """Raises LeaseLost if there is no renewal in the background any more."""
         if self._lost is not None:
             raise self._lost
 
@@ -59,3 +60,7 @@ class Heartbeat:
                 return
             except Transient:
                 continue  # the lease still runs for two more beats; its end is noticed by the next fenced write
+            except Exception as broken:  # noqa: BLE001 - a thread that died of it would leave the work without a lease
+                self._lost = LeaseLost(f"The lease on tenant {self.lease.tenant_uid} cannot be renewed: {broken!r}")
+                self._lost.__cause__ = broken
+                return

@@ -10,15 +10,16 @@ import random
 import socket
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.engine.actions import Actions, Work
-from tenantctl.engine.executor import Outcome, Progress, Result, execute, finish_evidence
+from tenantctl.engine.executor import Outcome, Progress, Result, execute, finish_evidence, unconfirmed
 from tenantctl.engine.heartbeat import Heartbeat
 from tenantctl.model.errors import LeaseLost, Refused, TenantctlError, Transient
-from tenantctl.model.plan import Duty, Plan, Step
+from tenantctl.model.plan import Blocker, Duty, Plan, Step
 from tenantctl.model.tenant import Tenant
 from tenantctl.ports.registry import Lease
 from tenantctl.ports.world import World
@@ -27,6 +28,7 @@ LEASE_FOR: Final = timedelta(minutes=5)
 RETRY_AFTER: Final = timedelta(minutes=5)
 RETRY_AFTER_MAX: Final = timedelta(hours=6)
 TROUBLE: Final = "trouble"
+BLOCKED: Final = "blocked/"  # how the codes of blockers' alarms begin
 ROUNDS_MAX: Final = 8  # plans carried out in one claim; each must have moved the tenant on
 
 Planner = Callable[[World, Tenant], Plan]
@@ -36,7 +38,8 @@ Planner = Callable[[World, Tenant], Plan]
 class Turn:
     """What came of one claim: the last plan, its result, or why it ended early.
 
-    `trouble` is None if all went as planned; `due_at` is when the tenant is looked at next.
+    `trouble` is None if all went as planned; `due_at` is when the tenant is looked at next;
+    `blockers` are those of the plan, and what a step found in its way.
     """
 
     tenant_uid: str
@@ -46,6 +49,7 @@ class Turn:
     outcome: Outcome | None
     trouble: TenantctlError | None
     due_at: datetime | None
+    blockers: tuple[Blocker, ...] = ()
 
 
 def new_owner() -> str:
@@ -80,18 +84,22 @@ class Worker:
         steps: list[Step] = []
         try:
             plan, result = self._rounds(tenant.uid, heartbeat, steps, progress)
+            due_at = self._settle(heartbeat, plan, result)
         except LeaseLost as lost:
+            self._give_way(tenant, heartbeat)
             return Turn(tenant.uid, tenant.label, None, tuple(steps), None, lost, None)
         except (Transient, Refused) as trouble:
             return self._put_off(tenant, heartbeat, tuple(steps), trouble)
-        now = self.world.registry.now()
-        due_at = _due_after(plan, result, now)
-        self._settle(heartbeat, plan, result, due_at)
-        return Turn(tenant.uid, tenant.label, plan, tuple(steps), result.outcome, None, due_at)
+        except Exception as bug:
+            self._put_off(tenant, heartbeat, tuple(steps), _unforeseen(bug))
+            raise
+        blockers = (*plan.blockers, *result.blockers)
+        return Turn(tenant.uid, tenant.label, plan, tuple(steps), result.outcome, None, due_at, blockers)
 
     def _rounds(self, uid: str, heartbeat: Heartbeat, steps: list[Step], progress: Progress) -> tuple[Plan, Result]:
         """Plans and executes until a plan has no more steps for this worker, or one does not come to its end."""
-        doubtful = heartbeat.lease.taken_over or any(one.code == TROUBLE for one in self.world.registry.alarms(uid))
+        left_open = {TROUBLE, f"{BLOCKED}unconfirmed"}
+        doubtful = heartbeat.lease.taken_over or any(one.code in left_open for one in self.world.registry.alarms(uid))
         for _ in range(ROUNDS_MAX):
             tenant = self.world.registry.tenant(uid)
             plan = self.planner(self.world, tenant)
@@ -104,26 +112,36 @@ class Worker:
             steps.extend(result.steps)
             if result.outcome is not Outcome.DONE:
                 return plan, result
-        return plan, Result(Outcome.WAITING)
+        return plan, Result(Outcome.WAITING, blockers=(unconfirmed("one plan follows another without an end"),))
 
-    def _settle(self, heartbeat: Heartbeat, plan: Plan, result: Result, due_at: datetime) -> None:
-        """Opens and closes alarms as the last plan says, and lets the tenant go."""
+    def _settle(self, heartbeat: Heartbeat, plan: Plan, result: Result) -> datetime:
+        """Opens and closes alarms as the last plan says, and lets the tenant go until the moment that it returns."""
         registry = self.world.registry
         alarming = [blocker for blocker in (*plan.blockers, *result.blockers) if blocker.alarm]
         open_codes = {alarm.code for alarm in registry.alarms(plan.tenant_uid)}
-        if alarming or TROUBLE in open_codes or any(code.startswith("blocked/") for code in open_codes):
-            codes = {f"blocked/{blocker.code}" for blocker in alarming}
+        if alarming or TROUBLE in open_codes or any(code.startswith(BLOCKED) for code in open_codes):
+            codes = {f"{BLOCKED}{blocker.code}" for blocker in alarming}
             with registry.fenced(heartbeat.lease, plan_digest=plan.digest) as writes:
                 for blocker in alarming:
-                    writes.raise_alarm(f"blocked/{blocker.code}", blocker.reason)
+                    writes.raise_alarm(f"{BLOCKED}{blocker.code}", blocker.reason)
                 for code in open_codes - codes:
-                    if code == TROUBLE or code.startswith("blocked/"):
+                    if code == TROUBLE or code.startswith(BLOCKED):
                         writes.clear_alarm(code)
+        due_at = _due_after(plan, result, registry.now())
         registry.release(heartbeat.lease, due_at=due_at, duty=plan.duty)
+        return due_at
 
-    def _put_off(
-        self, tenant: Tenant, heartbeat: Heartbeat, steps: tuple[Step, ...], trouble: Transient | Refused
-    ) -> Turn:
+    def _give_way(self, tenant: Tenant, heartbeat: Heartbeat) -> None:
+        """Lets go of a lease that is still ours, so that the newer request that stopped us is obeyed at once.
+
+        What was done until then gets its evidence; where that cannot be seen now,
+        the lease is left to end, and whoever takes it over looks for it.
+        """
+        with suppress(LeaseLost, Transient):
+            finish_evidence(Work(self.world, tenant, Plan(tenant.uid, "give way"), heartbeat), self.actions)
+            self.world.registry.release(heartbeat.lease, due_at=self.world.registry.now(), duty=None)
+
+    def _put_off(self, tenant: Tenant, heartbeat: Heartbeat, steps: tuple[Step, ...], trouble: TenantctlError) -> Turn:
         """Records what went wrong and comes back later: the longer it has gone on, the later."""
         registry = self.world.registry
         now = registry.now()
@@ -140,9 +158,14 @@ class Worker:
 
 
 def _due_after(plan: Plan, result: Result, now: datetime) -> datetime:
-    """When to look again: soon if something is under way or in the way, else when the plan says."""
-    if result.outcome is Outcome.WAITING:
+    """When to look again: at once by another duty, soon if something is under way or in the way, else by the plan."""
+    if result.outcome is Outcome.DONE and plan.steps:
+        return now  # they are another duty's, to which the tenant is handed
+    if result.outcome is Outcome.WAITING or plan.next_look is None:
         return now + RETRY_AFTER
-    if plan.next_look is None:
-        return now + timedelta(days=1)
     return max(plan.next_look, now + RETRY_AFTER) if result.outcome is Outcome.BLOCKED else plan.next_look
+
+
+def _unforeseen(bug: Exception) -> TenantctlError:
+    """What is told of a mistake of ours; not its words, which may be a customer's data."""
+    return TenantctlError(f"A step broke in a way that nobody foresaw: {type(bug).__name__}. The run's log has more.")

@@ -72,8 +72,8 @@ DUTY_OF: dict[Do, Duty] = {
     Do.CLOSE_LOGINS: Duty.DEACTIVATE,
     Do.RECORD_CLOSING: Duty.DEACTIVATE,
     Do.MARK_DEACTIVATED: Duty.DEACTIVATE,
-    Do.RESTORE_ROW_SECURITY: Duty.DEACTIVATE,
-    Do.MARK_REINSTATED: Duty.DEACTIVATE,
+    Do.RESTORE_ROW_SECURITY: Duty.PROVISION,  # a way back is one duty's: it begins with steps that may be done already
+    Do.MARK_REINSTATED: Duty.PROVISION,
     Do.MARK_DESTROYING: Duty.DESTROY,
     Do.DROP_DATABASE: Duty.DESTROY,
     Do.DROP_ROLES: Duty.DESTROY,
