@@ -40,7 +40,7 @@ class GrudgingStore:
             self.deleted = True
             return respond(499)
         body = options["data"]
-        body = body if isinstance(body, bytes) else body.read()
+        body = body if isinstance(body, bytes) else b"".join(body)
         assert len(body) == int(headers["Content-Length"])
         mood, amount = next(self.moods, (TAKES_ALL, 0))
         if mood == BUSY:

@@ -7,15 +7,15 @@ where the store says it stands, the last one with the checksum of the whole, whi
 """
 
 import contextlib
-import io
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import google_crc32c
 from google.auth.transport.requests import AuthorizedSession
 
 from tenantctl.adapters.google.answers import body_of, explained, explaining
-from tenantctl.adapters.google.transport import TimeLimits, Watch
+from tenantctl.adapters.google.transport import SENT_AT_ONCE, TimeLimits, Watch
 from tenantctl.adapters.retry import Patience
 from tenantctl.model.errors import Refused, TenantctlError, Transient
 
@@ -28,7 +28,9 @@ class _SessionGone(Refused):
 
 
 class ResumableUpload:
-    """A session that is being fed. Memory in use: two chunks, whatever the object's size.
+    """A session that is being fed. Memory in use: one chunk, whatever the object's size.
+
+    What is written is kept as it came and sent from there, so several uploads of the same bytes hold them once.
 
     Args:
         session: the authorized session to send with.
@@ -53,8 +55,9 @@ class ResumableUpload:
             raise ValueError(f"a chunk is a multiple of {CHUNK_UNIT} bytes, not {chunk_size}")
         self._session, self._address, self._what = session, address, what
         self._chunk_size, self._limits, self._patience = chunk_size, limits, patience
-        self._buffer = bytearray()
+        self._waiting: deque[memoryview] = deque()
         self._stored = 0  # what the store has said that it has
+        self._waiting_size = 0
         self._checksum = google_crc32c.Checksum()
         self._in_doubt = False  # whether the store may stand elsewhere than at `_stored`
         self._lost = False
@@ -69,7 +72,7 @@ class ResumableUpload:
     @property
     def size(self) -> int:
         """The bytes that have been written."""
-        return self._stored + len(self._buffer)
+        return self._stored + self._waiting_size
 
     def write(self, chunk: bytes) -> None:
         """Add bytes.
@@ -82,10 +85,11 @@ class ResumableUpload:
         rest = memoryview(chunk)
         while rest:
             # A full chunk waits for the byte after it: the last chunk must be known as such when it is sent.
-            if len(self._buffer) == self._chunk_size:
+            if self._waiting_size == self._chunk_size:
                 self._send(final=False)
-            room = self._chunk_size - len(self._buffer)
-            self._buffer += rest[:room]
+            room = self._chunk_size - self._waiting_size
+            self._waiting.append(rest[:room])
+            self._waiting_size += len(self._waiting[-1])
             rest = rest[room:]
 
     def finish(self, checksum: str) -> Mapping[str, Any]:
@@ -109,7 +113,8 @@ class ResumableUpload:
         if self._ended:
             return
         self._ended = True
-        self._buffer.clear()
+        self._waiting.clear()
+        self._waiting_size = 0
         with contextlib.suppress(TenantctlError), explaining("cancel an upload"), Watch(_CANCEL_SECONDS):
             self._session.request(  # type: ignore[no-untyped-call]
                 "DELETE", self._address, headers={"Content-Length": "0"}, timeout=_CANCEL_SECONDS
@@ -127,7 +132,7 @@ class ResumableUpload:
                 resource = self._patience.call(self._attempt, final, checksum)
                 if resource is not None and not final:
                     raise Refused(f"The store made {self._what} of an upload that had not ended.")
-                if resource is not None or (not final and len(self._buffer) < self._chunk_size):
+                if resource is not None or (not final and self._waiting_size < self._chunk_size):
                     self._lost = False
                     return resource
         except _SessionGone as error:
@@ -135,19 +140,22 @@ class ResumableUpload:
 
     def _attempt(self, final: bool, checksum: str) -> Mapping[str, Any] | None:
         if self._in_doubt:
-            resource = self._exchange(b"", "bytes */*")  # asks where the store stands
-            if resource is not None or (not final and len(self._buffer) < self._chunk_size):
+            resource = self._exchange((), "bytes */*")  # asks where the store stands
+            if resource is not None or (not final and self._waiting_size < self._chunk_size):
                 return resource
         before, total = self._stored, str(self.size) if final else "*"
-        span = f"{self._stored}-{self.size - 1}" if self._buffer else "*"
-        resource = self._exchange(bytes(self._buffer), f"bytes {span}/{total}", checksum)
+        span = f"{self._stored}-{self.size - 1}" if self._waiting else "*"
+        resource = self._exchange(tuple(self._waiting), f"bytes {span}/{total}", checksum)
         if resource is None and self._stored == before:
             raise Transient(f"The store took nothing of {self._what}.")
         return resource
 
-    def _exchange(self, body: bytes, content_range: str, checksum: str = "") -> Mapping[str, Any] | None:
-        """One request. Takes from the buffer what the store has; returns the object's resource if it is made."""
+    def _exchange(
+        self, pieces: Sequence[memoryview], content_range: str, checksum: str = ""
+    ) -> Mapping[str, Any] | None:
+        """One request. Lets go of what the store has; returns the object's resource if it is made."""
         doing = f"take bytes of {self._what}"
+        body = _Body(pieces)
         headers = {"Content-Range": content_range, "Content-Length": str(len(body))}
         if checksum:
             headers["X-Goog-Hash"] = f"crc32c={checksum}"
@@ -156,8 +164,7 @@ class ResumableUpload:
             response = self._session.request(  # type: ignore[no-untyped-call]
                 "PUT",
                 self._address,
-                # As a file, because bytes would have to leave all at once within the connect time-out.
-                data=io.BytesIO(body) if body else b"",
+                data=body if pieces else b"",
                 headers=headers,
                 timeout=self._limits.for_requests,
                 allow_redirects=False,
@@ -173,15 +180,35 @@ class ResumableUpload:
             raise _SessionGone(f"The bytes of {self._what} that arrived are not those that were sent.")
         if response.status_code != 308:
             raise explained(response.status_code, document, doing)
-        self._take_from_buffer(_stored_bytes(response.headers.get("Range")))
+        self._let_go(_stored_bytes(response.headers.get("Range")))
         self._in_doubt = False
         return None
 
-    def _take_from_buffer(self, stored: int) -> None:
+    def _let_go(self, stored: int) -> None:
         if not self._stored <= stored <= self.size:
             raise _SessionGone(f"The store says it has {stored} bytes of {self._what}, which cannot be.")
-        del self._buffer[: stored - self._stored]
-        self._stored = stored
+        taken = stored - self._stored
+        self._stored, self._waiting_size = stored, self._waiting_size - taken
+        while taken:
+            piece = self._waiting.popleft()
+            if len(piece) > taken:
+                self._waiting.appendleft(piece[taken:])
+            taken -= min(taken, len(piece))
+
+
+class _Body:
+    """A request's body, sent bit by bit: more at once would have to leave within the connect time-out."""
+
+    def __init__(self, pieces: Sequence[memoryview]) -> None:
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return sum(map(len, self._pieces))
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for piece in self._pieces:
+            for start in range(0, len(piece), SENT_AT_ONCE):
+                yield piece[start : start + SENT_AT_ONCE]
 
 
 def _stored_bytes(header: str | None) -> int:
