@@ -30,7 +30,7 @@ COMPRESSORS: Final = 2  # threads; more would wait for `pg_dump`
 # Level 3, but looking for longer matches: rows are full of short ones that are not worth their description. On rows it
 # is faster by a tenth and smaller by a fiftieth; on text, and the catalogue is text, larger by a hundredth.
 _PARAMETERS: Final = zstandard.ZstdCompressionParameters.from_level(
-    3, min_match=6, hash_log=16, write_content_size=True, write_checksum=True
+    3, min_match=6, hash_log=16, chain_log=15, write_content_size=True, write_checksum=True
 )
 
 
