@@ -124,8 +124,8 @@ def _usable_regions(work: Work, retention_class: RetentionClass, slot: str) -> S
 def _forced_row_security(work: Work, step: Step) -> tuple[str, ...]:
     """The tables whose forced row security must be lifted for a final backup.
 
-    Those that an earlier try since this closing has lifted are among them: what
-    is set again at a reinstatement is what the newest final backup remembers.
+    Those that an earlier one has lifted and no reinstatement has set again since
+    are among them, so that the manifest of each names them all.
 
     Raises:
         Refused: some of a working customer's tables force it; `pg_dump` would fail on them.
@@ -138,8 +138,6 @@ def _forced_row_security(work: Work, step: Step) -> tuple[str, ...]:
                 hint="Ask the customer to run ALTER TABLE … NO FORCE ROW LEVEL SECURITY on them.",
             )
         return ()
-    closed_at = work.world.registry.tenant(work.tenant.uid).logins_closed_at
     for backup in work.world.registry.backups(work.tenant.uid):
-        if backup.retention_class is RetentionClass.FINAL and closed_at is not None and backup.begun_at >= closed_at:
-            forced.update(backup.forced_row_security)
+        forced.update(backup.forced_row_security)
     return tuple(sorted(forced))

@@ -102,7 +102,7 @@ class Backup:
     size: int | None = None
     sha256: str | None = None
     recipient: str | None = None  # the age recipient of its identity; None for a backup that was stored in the clear
-    forced_row_security: tuple[str, ...] = ()  # tables whose FORCE was lifted for this dump, to be set again
+    forced_row_security: tuple[str, ...] = ()  # tables whose FORCE was lifted for this dump; none once it is set again
     copies: tuple[Copy, ...] = ()
 
     def regions_holding(self) -> tuple[str, ...]:

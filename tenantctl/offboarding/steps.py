@@ -1,7 +1,7 @@
 """The effects of leaving and of coming back: closing, marking, reopening."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
 
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import RetentionClass, VerificationLevel
@@ -11,7 +11,7 @@ from tenantctl.model.facts import LoginsSeen
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
-from tenantctl.model.tenant import Tenant, Wanted
+from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding.grace import destroy_after, never_earlier
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
@@ -28,7 +28,7 @@ class MarkDeactivating:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """The newest request must still be that cancellation."""
-        return newer_intent(work, Wanted.LEAVING)
+        return newer_intent(work)
 
     def act(self, work: Work, step: Step) -> None:
         """Moves the tenant on."""
@@ -49,7 +49,7 @@ class CloseLogins:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """The newest request must still be a cancellation."""
-        return newer_intent(work, Wanted.LEAVING)
+        return newer_intent(work)
 
     def act(self, work: Work, step: Step) -> None:
         """Closes them."""
@@ -96,7 +96,7 @@ class MarkDeactivated:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """A final backup begun after the closing must be verified, and nobody may want the tenant back."""
-        yield from newer_intent(work, Wanted.LEAVING)
+        yield from newer_intent(work)
         closed_at = work.world.registry.tenant(work.tenant.uid).logins_closed_at
         if closed_at is None or not any(
             backup.retention_class is RetentionClass.FINAL
@@ -147,23 +147,30 @@ class MarkReinstated:
         return work.world.registry.tenant(work.tenant.uid).state is State.ACTIVE
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """The login must be seen open, and the newest request must want the tenant."""
-        yield from newer_intent(work, Wanted.LIVING)
+        """The login must be seen open, and the newest request still be the one that the tenant came back by.
+
+        That may be a cancellation for a later day, which was made of a tenant that was to come back.
+        """
+        yield from newer_intent(work)
         if not look_at_logins_or_wait(work.world, work.tenant).can_log_in:
-            yield Blocker("logins-closed", "the login is still closed")
+            yield Blocker("logins-closed", "the login is still closed", alarm=True)
 
     def act(self, work: Work, step: Step) -> None:
-        """Moves the tenant back; a later cancellation starts with a new closing and a new grace."""
+        """Moves the tenant back; a later cancellation starts with a new closing, a new grace, and nothing owed."""
+        backups = work.world.registry.backups(work.tenant.uid)
         with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             refuse_newer_intent(work, writes)
+            for backup in backups:
+                if backup.forced_row_security:
+                    writes.put_backup(replace(backup, forced_row_security=()))
             writes.move(Event.REINSTATED, intent=work.tenant.intent_id)
             writes.clear_closing()
 
 
-def newer_intent(work: Work, wanted: Wanted) -> Iterable[Blocker]:
+def newer_intent(work: Work) -> Iterable[Blocker]:
     """A blocker if the newest request is another than the plan was made for."""
     tenant = work.world.registry.tenant(work.tenant.uid)
-    if tenant.intent_id != work.tenant.intent_id or tenant.wanted is not wanted:
+    if tenant.intent_id != work.tenant.intent_id:
         yield Blocker("intent", f"a newer request wants the tenant {tenant.wanted}")
 
 
@@ -194,14 +201,5 @@ def look_at_logins_or_wait(world: World, tenant: Tenant) -> LoginsSeen:
 
 
 def _lifted(work: Work) -> tuple[str, ...]:
-    closed_at: datetime | None = work.world.registry.tenant(work.tenant.uid).logins_closed_at
-    return tuple(
-        sorted(
-            {
-                table
-                for backup in work.world.registry.backups(work.tenant.uid)
-                if closed_at is not None and backup.begun_at >= closed_at
-                for table in backup.forced_row_security
-            }
-        )
-    )
+    backups = work.world.registry.backups(work.tenant.uid)
+    return tuple(sorted({table for backup in backups for table in backup.forced_row_security}))
