@@ -165,8 +165,12 @@ class BlankNames:
         )
 
     def act(self, work: Work, step: Step) -> None:
-        """Blanks them; the registry's own backups hold them a little longer, which is counted."""
+        """Blanks them; the registry's own backups hold them a little longer, which is counted.
+
+        Alarms that are still open are closed, so that what they say is blanked too.
+        """
         window = timedelta(days=work.world.policies.lifecycle.registry_backup_days)
+        alarms = work.world.registry.alarms(work.tenant.uid)
         with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             writes.put_residue(
                 Residue(
@@ -178,6 +182,8 @@ class BlankNames:
                     unreadable_after=writes.now + window,
                 )
             )
+            for alarm in alarms:
+                writes.clear_alarm(alarm.code)
             writes.blank_names()
             writes.journal("names-blanked", unreadable_after=rfc3339(writes.now + window))
 

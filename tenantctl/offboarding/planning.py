@@ -11,12 +11,13 @@ from typing import Final
 from tenantctl.backups.planning import (
     open_residues,
     plan_upkeep,
+    unsettled_copies,
     upkeep_moments,
     verification_step,
     waits_for_a_date,
 )
 from tenantctl.model.backup import BackupState, ResidueKind, RetentionClass, VerificationLevel
-from tenantctl.model.calendar import rfc3339
+from tenantctl.model.calendar import ONE_DAY, rfc3339
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Blocker, Do, Plan, Step
@@ -25,6 +26,7 @@ from tenantctl.model.sighting import Present, Unreachable
 from tenantctl.offboarding.safeguards import destruction_blockers, final_backup
 
 SOON: Final = timedelta(minutes=5)
+PROOFS_FAILED_MAX: Final = 2  # final backups are locked for most of a year: after so many, one more a day
 
 
 def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -34,8 +36,13 @@ def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Pla
     if facts.tenant.state is State.ACTIVE:
         since = rfc3339(facts.tenant.intent_effective_at)
         steps += (Step(Do.MARK_DEACTIVATING, uid, f"cancelled with effect from {since}"),)
+    elif (silent := _unreachable(facts)) is not None:
+        return Plan(uid, "deactivate", blockers=(silent,), next_look=now + SOON)
     steps += tuple(_closing(facts))
     if not steps:
+        if (unproved := _unproved(facts, now=now)) is not None:
+            upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
+            return Plan(uid, "deactivate", upkeep, (unproved,), next_look=now + timedelta(hours=1))
         steps = tuple(_final_backup(facts, policies))
         if not any(step.do is Do.BACK_UP for step in steps):
             steps += (Step(Do.MARK_DEACTIVATED, uid, "closed, and the final backup is proved"),)
@@ -45,11 +52,13 @@ def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Pla
 def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     """While deactivated: kept closed, its final backup kept whole, and destroyed once grace is over and all holds."""
     tenant = facts.tenant
-    if isinstance(facts.logins, Unreachable):
-        reason = f"instance {tenant.hosting.instance} could not be looked at: {facts.logins.reason}"
-        blocker = Blocker("instance-unreachable", reason, alarm=True)
-        return Plan(tenant.uid, "keep closed", blockers=(blocker,), next_look=now + SOON)
-    steps = tuple(_closing(facts)) or tuple(_final_backup(facts, policies))
+    if (silent := _unreachable(facts)) is not None:
+        return Plan(tenant.uid, "keep closed", blockers=(silent,), next_look=now + SOON)
+    steps, blockers = tuple(_closing(facts)), tuple[Blocker, ...]()
+    if not steps and (unproved := _unproved(facts, now=now)) is not None:
+        blockers = (unproved,)
+    elif not steps:
+        steps = tuple(_final_backup(facts, policies))
     steps += tuple(plan_upkeep(facts, policies.backups, now=now))
     looks = [now + timedelta(hours=policies.lifecycle.keep_closed_every_hours)]
     looks += upkeep_moments(facts, policies.backups, now=now)
@@ -59,11 +68,12 @@ def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
             tenant.uid,
             "keep closed",
             steps,
+            blockers,
             next_look=min(tenant.destroy_after, *looks),
             because=f"grace lasts until {until}",
         )
-    if steps:
-        return Plan(tenant.uid, "prepare destruction", steps, next_look=now + SOON)
+    if steps or blockers:
+        return Plan(tenant.uid, "prepare destruction", steps, blockers, next_look=now + SOON)
     return plan_destruction(facts, policies, now=now)
 
 
@@ -109,22 +119,72 @@ def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     if upkeep or remaining:
         looks = tuple(upkeep_moments(facts, policies.backups, now=now))
         because = f"{len(remaining)} places remain: {', '.join(sorted({residue.kind for residue in remaining}))}"
-        return Plan(uid, "forget", upkeep, next_look=min(looks, default=now + timedelta(days=1)), because=because)
+        following = min(looks, default=now + ONE_DAY)
+        blockers = tuple(_overdue(facts, now=now))
+        return Plan(uid, "forget", upkeep, blockers, next_look=following, because=because)
     return Plan(uid, "forget", (Step(Do.MARK_FORGOTTEN, uid, "every place is proved gone or past its date"),))
 
 
+def _overdue(facts: Facts, *, now: datetime) -> Iterator[Blocker]:
+    """An alarm for places that should have lapsed and that no look will settle; copies have one of their own."""
+    looked_at = {copy.residue_id for copy in unsettled_copies(facts.backups)}
+    late = [
+        residue.place
+        for residue in open_residues(facts.residues)
+        if residue.id not in looked_at
+        and not waits_for_a_date(residue)
+        and residue.unreadable_after is not None
+        and residue.unreadable_after < now
+    ]
+    if late:
+        yield Blocker("residue-overdue", f"past their date and not seen to lapse: {', '.join(late)}", alarm=True)
+
+
 def _closing(facts: Facts) -> Iterator[Step]:
-    """Closing the logins and recording when, unless they are closed, seen closed, and recorded."""
+    """Closing the logins and recording when, unless they are closed, seen closed, and recorded.
+
+    Each cancellation has a closing of its own: one that came after a reinstatement
+    which nobody had carried out yet does not inherit the grace of the one before.
+    """
     tenant = facts.tenant
     seen_closed = (
         isinstance(facts.logins, Present) and not facts.logins.value.can_log_in and facts.logins.value.sessions == 0
     )
-    if seen_closed and tenant.logins_closed_at is not None:
+    closed_at = tenant.logins_closed_at
+    if seen_closed and closed_at is not None and closed_at >= tenant.intent_effective_at:
         return
-    earlier = tenant.logins_closed_at.isoformat() if tenant.logins_closed_at else ""
-    again = "the login was found open again" if earlier else "no new session, and the open ones end"
-    yield Step(Do.CLOSE_LOGINS, tenant.uid, again)
+    earlier = closed_at.isoformat() if closed_at else ""
+    reason = "the login was found open again" if earlier else "no new session, and the open ones end"
+    if seen_closed and earlier:
+        reason = f"cancelled anew with effect from {rfc3339(tenant.intent_effective_at)}"
+    yield Step(Do.CLOSE_LOGINS, tenant.uid, reason)
     yield Step(Do.RECORD_CLOSING, tenant.uid, "grace counts from when the logins are seen closed", earlier)
+
+
+def _unreachable(facts: Facts) -> Blocker | None:
+    """What stands in the way where the instance did not answer: could not look is neither open nor closed."""
+    if not isinstance(facts.logins, Unreachable):
+        return None
+    reason = f"instance {facts.tenant.hosting.instance} could not be looked at: {facts.logins.reason}"
+    return Blocker("instance-unreachable", reason, alarm=True)
+
+
+def _unproved(facts: Facts, *, now: datetime) -> Blocker | None:
+    """What stands in the way where final backups of this closing fail their proof, one after the other."""
+    closed_at = facts.tenant.logins_closed_at
+    failed = [
+        backup
+        for backup in facts.backups
+        if backup.retention_class is RetentionClass.FINAL
+        and backup.state is BackupState.FAILED
+        and backup.completed_at is not None
+        and (closed_at is None or backup.begun_at >= closed_at)
+    ]
+    if len(failed) < PROOFS_FAILED_MAX or final_backup(facts) is not None:
+        return None
+    again = max(backup.begun_at for backup in failed) + ONE_DAY
+    reason = f"{len(failed)} final backups failed their proof by a restore; the next is made after {rfc3339(again)}"
+    return Blocker("final-backup", reason, alarm=True) if now < again else None
 
 
 def _final_backup(facts: Facts, policies: Policies) -> Iterator[Step]:

@@ -16,13 +16,18 @@ def request_cancellation(
     """Wants the tenant gone from `effective_at` (None: now); None if that is on record already.
 
     Raises:
-        Refused: `effective_at` has passed.
+        Refused: `effective_at` has passed, or the tenant is closed already.
         Transient: another request came in at the same moment.
     """
     if tenant.state not in LIVING:
         return None
     if tenant.wanted is Wanted.LEAVING and effective_at in {None, tenant.intent_effective_at}:
         return None
+    if tenant.wanted is Wanted.LEAVING and tenant.state in REINSTATABLE:
+        raise Refused(
+            f"Tenant {tenant.label} is {tenant.state}: only once it is reinstated can it be cancelled for another day.",
+            hint=f"First: tenantctl tenant reinstate {tenant.label}",
+        )
     if effective_at is not None and effective_at < world.registry.now():
         raise Refused(
             f"A cancellation cannot take effect in the past, at {rfc3339(effective_at)}.",

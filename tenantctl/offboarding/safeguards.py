@@ -66,6 +66,8 @@ def final_backup(facts: Facts) -> Backup | None:
 
 def _intent(tenant: Tenant, *, now: datetime) -> Safeguard:
     wanted = tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at <= now
+    if wanted and tenant.logins_closed_at is not None and tenant.logins_closed_at < tenant.intent_effective_at:
+        return Safeguard("intent", False, "it was cancelled anew after the logins were closed: grace counts from then")
     return Safeguard("intent", wanted, f"the newest request wants it {tenant.wanted}")
 
 
@@ -80,8 +82,9 @@ def _closed(facts: Facts) -> Safeguard:
     match facts.logins:
         case Present(seen) if not seen.can_log_in and seen.sessions == 0:
             closed_at = facts.tenant.logins_closed_at
-            since = rfc3339(closed_at) if closed_at else "never recorded"
-            return Safeguard("logins-closed", closed_at is not None, f"closed since {since}, and seen closed")
+            if closed_at is None:
+                return Safeguard("logins-closed", False, "seen closed, but since when was never recorded")
+            return Safeguard("logins-closed", True, f"closed since {rfc3339(closed_at)}, and seen closed")
         case Present(seen):
             return Safeguard("logins-closed", False, f"the login is open, or used by {seen.sessions} sessions")
         case Gone():
