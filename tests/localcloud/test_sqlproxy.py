@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from tenantctl.localcloud.client import LocalCloud
+from tenantctl.localcloud.cloud import INTERFACES
 from tenantctl.localcloud.loopback import DATA_PLANE_PORT, is_loopback
 from tenantctl.localcloud.startup_message import BadStartup, fatal_error, parse_startup
 from tenantctl.pgbin import find_programs
@@ -231,7 +232,7 @@ def test_nothing_listens_beyond_loopback(local_cloud) -> None:
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
                 listening.append((table, fields[1]))
     addresses = [socket.inet_ntoa(struct.pack("=I", int(place.split(":")[0], 16))) for _, place in listening]
-    assert len(addresses) == 4
+    assert len(addresses) == len(INTERFACES) + 1, "each interface, and the data plane"
     assert all(table == "tcp" for table, _ in listening)
     assert all(is_loopback(address) for address in addresses)
     assert DATA_PLANE_PORT in {int(place.split(":")[1], 16) for _, place in listening}
