@@ -33,10 +33,14 @@ class Verdict:
 def judge(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Verdict:
     """What is to be thought of a copy, now that its bucket has answered.
 
-    Gone before its term is lost, never lapsed; a copy that was only intended and
-    is not there has never come to be.
+    Gone before its term is lost, never lapsed, and what was lost once stays so; a
+    copy that was only intended and is not there has never come to be.
     """
     match sight:
+        case Present() if copy.state is CopyState.LOST:
+            return Verdict(CopyState.LOST, f"{copy.region} holds bytes of it that cannot be read")
+        case Gone() if copy.state is CopyState.LOST:
+            return Verdict(CopyState.LOST, f"{copy.region} reported it absent at {rfc3339(now)}: it was lost before")
         case Present(seen) if copy.state is CopyState.WRITTEN and (seen.size, seen.crc32c) != (copy.size, copy.crc32c):
             return Verdict(CopyState.LOST, f"{copy.region} holds other bytes under its name")
         case Present():
@@ -61,7 +65,7 @@ class LookAtCopies:
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether no copy's turn is due."""
         world = work.world
-        copies = unsettled_copies(world.registry.backups(work.tenant.uid))
+        copies = _unsettled(work)
         return not any(next_sight(copy, world.policies.backups) <= world.registry.now() for copy in copies)
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
@@ -77,7 +81,7 @@ class LookAtCopies:
         world = work.world
         now = world.registry.now()
         silent: list[str] = []
-        for copy in list(unsettled_copies(world.registry.backups(work.tenant.uid))):
+        for copy in list(_unsettled(work)):
             if next_sight(copy, world.policies.backups) > now:
                 continue
             work.heartbeat.check()
@@ -86,6 +90,7 @@ class LookAtCopies:
                 silent.append(f"{copy.region}: {sight.reason}")
             else:
                 _record(work, copy, sight)
+        _tell_of_overdue(work)
         if silent:
             raise Transient(f"Copies could not be looked at in {'; '.join(sorted(set(silent)))}")
 
@@ -133,14 +138,34 @@ def _record(work: Work, copy: Copy, sight: Present[ObjectSeen] | Gone) -> None:
         match verdict.state:
             case CopyState.LAPSED | CopyState.ABSENT:
                 _lapse(writes, work, copy, verdict)
-                writes.clear_alarm(COPY_OVERDUE)
             case CopyState.LOST:
-                writes.raise_alarm(COPY_LOST, f"backup {copy.backup_id}: {verdict.sentence}")
+                if copy.state is not CopyState.LOST:
+                    writes.raise_alarm(COPY_LOST, f"backup {copy.backup_id}: {verdict.sentence}")
                 if isinstance(sight, Gone):
                     _lapse(writes, work, copy, verdict)
-            case _ if writes.now > copy.unreadable_after:
-                place = f"gs://{copy.bucket}/{copy.object_name}"
-                writes.raise_alarm(COPY_OVERDUE, f"{place} should have lapsed by {rfc3339(copy.unreadable_after)}")
+            case _:
+                pass
+
+
+def _tell_of_overdue(work: Work) -> None:
+    """One alarm for all copies that were seen after their date, open for as long as there is one of them."""
+    registry = work.world.registry
+    late = [
+        f"gs://{copy.bucket}/{copy.object_name} should have lapsed by {rfc3339(copy.unreadable_after)}"
+        for copy in _unsettled(work)
+        if copy.seen_at is not None and copy.seen_at > copy.unreadable_after
+    ]
+    if late or any(alarm.code == COPY_OVERDUE for alarm in registry.alarms(work.tenant.uid)):
+        with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            if late:
+                writes.raise_alarm(COPY_OVERDUE, "; ".join(late))
+            else:
+                writes.clear_alarm(COPY_OVERDUE)
+
+
+def _unsettled(work: Work) -> Iterable[Copy]:
+    registry, uid = work.world.registry, work.tenant.uid
+    return unsettled_copies(registry.backups(uid), registry.residues(uid))
 
 
 def _seen(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Copy:
@@ -161,5 +186,4 @@ def _lapse(writes: FencedWrites, work: Work, copy: Copy, verdict: Verdict) -> No
     residues = work.world.registry.residues(copy.tenant_uid)
     residue = next(residue for residue in residues if residue.id == copy.residue_id)
     writes.put_residue(replace(residue, lapsed_at=writes.now, proof=verdict.sentence))
-    writes.clear_alarm(COPY_OVERDUE)
     writes.journal(f"copy-{verdict.state.value}", backup=copy.backup_id, region=copy.region, evidence=verdict.sentence)

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.backups.retention import choose_class
-from tenantctl.backups.rotation import copies_to_read, restore_due, unread_backup
+from tenantctl.backups.rotation import copies_to_read, failed_proofs, restore_due, unread_backup
 from tenantctl.backups.schedule import newest_slot, next_slot
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, ResidueKind, VerificationLevel
-from tenantctl.model.calendar import rfc3339
+from tenantctl.model.calendar import ONE_DAY, rfc3339
 from tenantctl.model.facts import Facts
 from tenantctl.model.plan import Do, Plan, Step
 from tenantctl.model.policy import BackupsPolicy, Policies
@@ -22,6 +22,9 @@ from tenantctl.model.tenant import Tenant
 LAPSING_BY_DATE: Final = frozenset(
     {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS}
 )
+
+AFTER_LOSS: Final = "after-loss-of-"  # how the slots of backups begin that replace one
+REMADE_A_DAY_MAX: Final = 2
 
 
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -38,20 +41,27 @@ def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         steps,
         next_look=min((following, *upkeep_moments(facts, policy, now=now))),
         because=f"the next backup is due {rfc3339(following)}",
+        each_alone=True,
     )
 
 
 def due_backup(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
-    """The backup that should exist by now and does not, if any."""
+    """The backup that should exist by now and does not, if any.
+
+    One that failed its proof or lost a copy is made again, but not for ever: its
+    copies are locked, and what cannot be proved twice is a person's matter.
+    """
     tenant = facts.tenant
     slot = newest_slot(tenant.uid, tenant.time_zone, policy.night, now=now)
     complete = {backup.slot for backup in facts.backups if backup.state is BackupState.COMPLETE}
     newest = newest_complete(facts.backups)
     if slot.name not in complete:
-        yield backup_step(facts.backups, slot.name, f"due since {rfc3339(slot.due_at)}", now=now)
+        if sum(backup.slot == slot.name for backup in failed_proofs(facts.backups)) <= REMADE_A_DAY_MAX:
+            yield backup_step(facts.backups, slot.name, f"due since {rfc3339(slot.due_at)}", now=now)
     elif newest is not None and len(newest.regions_holding()) < policy.copies_min:
-        name = f"after-loss-of-{newest.id}"
-        if name not in complete:
+        name = f"{AFTER_LOSS}{newest.id}"
+        remade = sum(one.slot.startswith(AFTER_LOSS) and one.begun_at > now - ONE_DAY for one in facts.backups)
+        if name not in complete and remade < REMADE_A_DAY_MAX:
             yield backup_step(facts.backups, name, f"backup {newest.id} lost a copy", now=now)
 
 
@@ -82,7 +92,8 @@ def plan_upkeep(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterat
     for residue in open_residues(facts.residues):
         if residue.kind is ResidueKind.SCRATCH:
             yield Step(Do.SWEEP_SCRATCH, residue.id, "a verification did not come to its end")
-    stale = [copy for copy in unsettled_copies(facts.backups) if next_sight(copy, policy) <= now]
+    unsettled = unsettled_copies(facts.backups, facts.residues)
+    stale = [copy for copy in unsettled if next_sight(copy, policy) <= now]
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
     for backup in facts.backups:
@@ -117,7 +128,7 @@ def read_step(copy: Copy, level: VerificationLevel, reason: str) -> Step:
 
 def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[datetime]:
     """The moments from which there will be more upkeep; all later than `now`."""
-    moments = [next_sight(copy, policy) for copy in unsettled_copies(facts.backups)]
+    moments = [next_sight(copy, policy) for copy in unsettled_copies(facts.backups, facts.residues)]
     moments += [moment for backup in facts.backups if (moment := shred_moment(backup)) is not None]
     moments += [
         residue.unreadable_after
@@ -134,14 +145,19 @@ def newest_complete(backups: Iterable[Backup]) -> Backup | None:
     return max(complete, key=lambda backup: backup.begun_at, default=None)
 
 
-def unsettled_copies(backups: Iterable[Backup]) -> Iterator[Copy]:
-    """The copies that are in a vault, or may be: those of a backup in the making are its own affair."""
+def unsettled_copies(backups: Iterable[Backup], residues: Iterable[Residue] = ()) -> Iterator[Copy]:
+    """The copies that are in a vault, or may be: those of a backup in the making are its own affair.
+
+    A copy that is lost because it cannot be read is among them for as long as its place is open.
+    """
+    places = {residue.id for residue in open_residues(residues)}
     return (
         copy
         for backup in backups
         if backup.state is not BackupState.BEGUN
         for copy in backup.copies
         if copy.state in {CopyState.WRITTEN, CopyState.INTENDED}
+        or (copy.state is CopyState.LOST and copy.residue_id in places)
     )
 
 

@@ -33,6 +33,7 @@ from tenantctl.model.tenant import InstanceRole
 from tenantctl.ports.world import World
 
 VERIFICATION_FAILED = "verification-failed"
+FAULTS_TOLD_MAX = 20
 
 
 @dataclass(frozen=True)
@@ -213,9 +214,10 @@ def _lapse_scratch(work: Work, residue: Residue, place: ScratchPlace) -> None:
 def _record_verdict(work: Work, backup: Backup, copy: Copy, faults: tuple[str, ...]) -> None:
     with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
         if faults:
-            writes.put_backup(replace(backup, state=BackupState.FAILED))
-            writes.raise_alarm(VERIFICATION_FAILED, f"backup {backup.id}: {'; '.join(faults[:3])}")
-            writes.journal("verification-failed", backup=backup.id, region=copy.region, faults=list(faults[:20]))
+            # The faults may name tables and quote rows: an alarm's reason can be blanked, the journal is for ever.
+            writes.put_backup(replace(backup, state=BackupState.FAILED, verified_at=writes.now))
+            writes.raise_alarm(VERIFICATION_FAILED, f"backup {backup.id}: {'; '.join(faults[:FAULTS_TOLD_MAX])}")
+            writes.journal("verification-failed", backup=backup.id, region=copy.region, faults=len(faults))
             return
         level = VerificationLevel.RESTORED
         writes.put_backup(replace(backup, verified_at=writes.now, verified_level=level))

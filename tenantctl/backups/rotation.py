@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, VerificationLevel
+from tenantctl.model.calendar import ONE_DAY
 from tenantctl.model.policy import Verification
 
 COPIES_A_LOOK_MAX = 2  # read back at most in one look, so that old copies never hold up a night's backups
@@ -19,8 +20,22 @@ def restore_due(uid: str, backups: Iterable[Backup], policy: Verification, *, si
     """When a tenant's newest backup is to be proved by a restore; `since` is when the tenant was created.
 
     The first falls on a day of the tenant's own within the first period, so that
-    the restores of a fleet are spread over it.
+    the restores of a fleet are spread over it. One that failed is not followed by
+    another the same day, or a fault of the restore's own would eat every backup.
     """
+    backups = tuple(backups)
+    not_before = max(
+        (backup.verified_at + ONE_DAY for backup in failed_proofs(backups) if backup.verified_at), default=since
+    )
+    return max(not_before, _restore_turn(uid, backups, policy, since=since))
+
+
+def failed_proofs(backups: Iterable[Backup]) -> tuple[Backup, ...]:
+    """The backups that were made and then failed a restore."""
+    return tuple(one for one in backups if one.state is BackupState.FAILED and one.verified_at is not None)
+
+
+def _restore_turn(uid: str, backups: Iterable[Backup], policy: Verification, *, since: datetime) -> datetime:
     period = timedelta(days=policy.restore_every_days)
     proved = [
         backup.verified_at

@@ -2,13 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from tenantctl.model.errors import Refused
 from tenantctl.model.policy import Term
 from tenantctl.model.region import RegionPolicy
 from tenantctl.ports.vault import BucketSeen
 
 
 def copy_regions(regions: Mapping[str, RegionPolicy], region: str) -> Sequence[str]:
-    """The regions that may hold a region's copies: itself, then its partners in the policy's order."""
+    """The regions that may hold a region's copies: itself, then its partners in the policy's order.
+
+    Raises:
+        Refused: the policy does not name the region any more.
+    """
+    if region not in regions:
+        raise Refused(
+            f"The policy does not name region {region}, and tenants or copies are there.",
+            hint="Name it in policies/regions.yaml; one that takes no more tenants is closed, and stays there.",
+        )
     return (region, *regions[region].partners)
 
 

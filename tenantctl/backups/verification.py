@@ -55,7 +55,7 @@ class ReadCopy:
                 return
             writes.put_copy(replace(copy, state=CopyState.LOST))
             writes.raise_alarm(VERIFICATION_FAILED, f"backup {backup.id} in {copy.region}: {fault}")
-            writes.journal("copy-failed", backup=backup.id, region=copy.region, level=level.value, fault=fault)
+            writes.journal("copy-failed", backup=backup.id, region=copy.region, level=level.value)
 
 
 def _read(work: Work, backup: Backup, copy: Copy, level: VerificationLevel) -> str | None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from tenantctl.engine.actions import Action, Actions, Work
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.plan import DUTY_OF, Blocker, Do, Duty, Step
 
 BEGUN: Final = "step-begun"
@@ -50,26 +50,40 @@ def execute(
         Refused: an adapter found that the step must not be done.
     """
     carried_out: list[Step] = []
+    troubles: list[Transient | Refused] = []
     for step in work.plan.steps:
         if duty not in {None, DUTY_OF[step.do]}:
             break
         work.heartbeat.renew()
-        action = actions[step.do]
-        if action.is_done(work, step):
+        try:
+            ended = _carry_out(work, step, actions[step.do], progress, carried_out)
+        except (Transient, Refused) as trouble:
+            if not work.plan.each_alone:
+                raise
+            troubles.append(trouble)
             continue
-        blockers = tuple(action.guard(work, step))
-        if blockers:
-            return Result(Outcome.BLOCKED, tuple(carried_out), blockers)
-        progress(step)
-        _perform(work, step, action)
-        if not action.is_done(work, step):
-            return Result(
-                Outcome.WAITING, tuple(carried_out), (unconfirmed(f"{step.do} does not show its effect yet"),)
-            )
-        if not action.journals_itself:
-            _write(work, DONE, step)
-        carried_out.append(step)
+        if ended is not None:
+            return ended
+    if troubles:
+        raise troubles[0]
     return Result(Outcome.DONE, tuple(carried_out))
+
+
+def _carry_out(work: Work, step: Step, action: Action, progress: Progress, carried_out: list[Step]) -> Result | None:
+    """Carries one step out, unless the world shows it as done; a result if the plan ends here."""
+    if action.is_done(work, step):
+        return None
+    blockers = tuple(action.guard(work, step))
+    if blockers:
+        return Result(Outcome.BLOCKED, tuple(carried_out), blockers)
+    progress(step)
+    _perform(work, step, action)
+    if not action.is_done(work, step):
+        return Result(Outcome.WAITING, tuple(carried_out), (unconfirmed(f"{step.do} does not show its effect yet"),))
+    if not action.journals_itself:
+        _write(work, DONE, step)
+    carried_out.append(step)
+    return None
 
 
 def unconfirmed(reason: str) -> Blocker:

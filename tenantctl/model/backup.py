@@ -95,7 +95,7 @@ class Backup:
     state: BackupState
     begun_at: datetime
     completed_at: datetime | None = None
-    verified_at: datetime | None = None
+    verified_at: datetime | None = None  # of one that failed its proof: when it did
     verified_level: VerificationLevel | None = None
     tables: int | None = None
     rows: int | None = None

@@ -118,7 +118,8 @@ class Plan:
     """What is to be done for one tenant, why, and when to look again.
 
     `next_look` is the moment from which another plan may come out; None if only
-    a request can change anything.
+    a request can change anything. `each_alone` says that no step rests on another:
+    one that meets trouble does not keep the others from being carried out.
     """
 
     tenant_uid: str
@@ -127,6 +128,7 @@ class Plan:
     blockers: tuple[Blocker, ...] = ()
     next_look: datetime | None = None
     because: str = field(default="", compare=False)
+    each_alone: bool = field(default=False, compare=False)
 
     @property
     def duty(self) -> Duty | None:

@@ -42,7 +42,8 @@ def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Pla
     if not steps:
         if (unproved := _unproved(facts, now=now)) is not None:
             upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
-            return Plan(uid, "deactivate", upkeep, (unproved,), next_look=now + timedelta(hours=1))
+            following = now + timedelta(hours=1)
+            return Plan(uid, "deactivate", upkeep, (unproved,), next_look=following, each_alone=True)
         steps = tuple(_final_backup(facts, policies))
         if not any(step.do is Do.BACK_UP for step in steps):
             steps += (Step(Do.MARK_DEACTIVATED, uid, "closed, and the final backup is proved"),)
@@ -121,13 +122,13 @@ def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         because = f"{len(remaining)} places remain: {', '.join(sorted({residue.kind for residue in remaining}))}"
         following = min(looks, default=now + ONE_DAY)
         blockers = tuple(_overdue(facts, now=now))
-        return Plan(uid, "forget", upkeep, blockers, next_look=following, because=because)
+        return Plan(uid, "forget", upkeep, blockers, next_look=following, because=because, each_alone=True)
     return Plan(uid, "forget", (Step(Do.MARK_FORGOTTEN, uid, "every place is proved gone or past its date"),))
 
 
 def _overdue(facts: Facts, *, now: datetime) -> Iterator[Blocker]:
     """An alarm for places that should have lapsed and that no look will settle; copies have one of their own."""
-    looked_at = {copy.residue_id for copy in unsettled_copies(facts.backups)}
+    looked_at = {copy.residue_id for copy in unsettled_copies(facts.backups, facts.residues)}
     late = [
         residue.place
         for residue in open_residues(facts.residues)
