@@ -16,6 +16,7 @@ from tenantctl.local_folder import CONFIG_NAME, local_folder
 from tenantctl.model.errors import Refused
 
 PREFIX: Final = "TENANTCTL_"
+NAMING_PRODUCTION: Final = ("PROJECT", "REGISTRY_INSTANCE", "REGISTRY_DATABASE", "BUCKET_PREFIX")
 NOWHERE: Final = "No cloud is configured."
 NOWHERE_HINT: Final = (
     "Start one on this machine: tenantctl local up. Or name the project: TENANTCTL_PROJECT and others."
@@ -56,10 +57,13 @@ class Settings:
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process.
 
+    Whoever sets one of production's variables means production, also where another
+    is missing or blank: it is then refused, and no local cloud is worked on instead.
+
     Raises:
         Refused: nothing is configured, or a setting is missing, unknown or blank.
     """
-    if environment.get(f"{PREFIX}PROJECT"):
+    if any(f"{PREFIX}{name}" in environment for name in NAMING_PRODUCTION):
         return _from_environment(environment)
     path = local_folder(environment=environment) / CONFIG_NAME
     try:

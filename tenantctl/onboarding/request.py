@@ -1,8 +1,9 @@
 """Records that a tenant is wanted: where its customer is based, where it is placed, and why there."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import NotFound, Refused
 from tenantctl.model.region import Placement, RegionCatalogue
 from tenantctl.model.tenant import InstanceRole, Tenant, check_name, new_uid
 from tenantctl.placement.geocode import geocode
@@ -29,6 +30,7 @@ def request_tenant(
         Refused: the name, the place, an extension or the policy does not allow it; nothing was written.
     """
     check_name(name)
+    _refuse_anothers_uid(world.registry, name)
     policy = world.policies.lifecycle
     if refused := sorted(set(extensions) - set(policy.allowed_extensions)):
         raise Refused(
@@ -56,6 +58,13 @@ def request_tenant(
         )
     )
     return tenant, placement
+
+
+def _refuse_anothers_uid(registry: Registry, name: str) -> None:
+    """A command that names a tenant by its uid must never reach one that chose it for a name."""
+    with suppress(NotFound):
+        registry.tenant(name)
+        raise Refused(f"{name!r} is the uid of a tenant, and can be nobody's name.", hint="Choose another name.")
 
 
 def capacity(registry: Registry) -> dict[str, int]:

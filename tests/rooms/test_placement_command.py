@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tenantctl.entrypoints.cli.region import region
+from tenantctl.entrypoints.cli.main import cli
 from tenantctl.model.errors import PolicyFault, Refused
 from tenantctl.model.region import Placement
 
@@ -20,7 +20,8 @@ def shipped_policies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> str:
-    outcome = CliRunner().invoke(region, arguments, catch_exceptions=False, standalone_mode=False)
+    # Called as a user calls it: click keeps what it first made of a command's --help, for every later test too.
+    outcome = CliRunner().invoke(cli, ["region", *arguments], catch_exceptions=False, standalone_mode=False)
     if outcome.exception:
         raise outcome.exception
     return outcome.stdout
@@ -77,7 +78,7 @@ def test_bad_places_are_refused(text: str) -> None:
 
 def test_an_unknown_option_is_a_usage_error() -> None:
     """Only numbers may look like options."""
-    outcome = CliRunner().invoke(region, ("nearest", "Luik", "--everything"))
+    outcome = CliRunner().invoke(cli, ("region", "nearest", "Luik", "--everything"))
     assert outcome.exit_code == 2
     assert "--everything" in outcome.output
 

@@ -9,6 +9,7 @@ from tenantctl.entrypoints.cli.output import Output, output_option, print_json, 
 if TYPE_CHECKING:
     from tenantctl.engine.worker import Turn
     from tenantctl.model.backup import Backup, Copy
+    from tenantctl.model.errors import TenantctlError
     from tenantctl.sweeps.coverage import TenantBackups
 
 
@@ -24,7 +25,8 @@ def now(tenant: str) -> int:
     from tenantctl.backups.planning import plan_asked_backup
     from tenantctl.bootstrap import opened_world
     from tenantctl.entrypoints.cli.progress import Progress
-    from tenantctl.model.errors import Refused
+    from tenantctl.model.backup import BackupState
+    from tenantctl.model.errors import Findings, Refused
     from tenantctl.model.lifecycle import State
     from tenantctl.sweeps.observe import observe
     from tenantctl.sweeps.tenants import carry_out
@@ -43,8 +45,12 @@ def now(tenant: str) -> int:
             one,
             progress=Progress(as_json=False).step,
         )
-        _raise_trouble(turn)
-        made = next(known for known in world.registry.backups(one.uid) if known.slot == slot)
+        made = next((known for known in world.registry.backups(one.uid) if known.slot == slot), None)
+    if made is not None and made.state is BackupState.SHORT:
+        where = ", ".join(made.regions_holding()) or "no region"
+        raise Findings(f"Backup {made.id} is short of copies: it is in {where} only.", hint="See: tenantctl doctor")
+    if made is None or made.state is not BackupState.COMPLETE:
+        raise _end(turn)
     click.echo(f"Backup {made.id} ({made.retention_class}) is {made.state} in {', '.join(made.regions_holding())}.")
     return 0
 
@@ -124,7 +130,7 @@ def _backup_row(known: "Backup") -> list[object]:
 def verify(tenant: str, backup_id: str | None) -> int:
     """Restore a backup of TENANT into a scratch database, and compare every table."""
     from tenantctl.backups.planning import newest_complete, plan_verification
-    from tenantctl.backups.restore import find_backup
+    from tenantctl.backups.restore import VERIFICATION_FAILED, find_backup
     from tenantctl.bootstrap import opened_world
     from tenantctl.entrypoints.cli.progress import Progress
     from tenantctl.model.backup import BackupState, VerificationLevel
@@ -139,14 +145,17 @@ def verify(tenant: str, backup_id: str | None) -> int:
         if chosen is None:
             raise NotFound(f"Tenant {one.label} has no complete backup.", hint=f"tenantctl backup now {one.label}")
         found = chosen
-        if found.verified_level is not VerificationLevel.RESTORED:
+        if found.verified_level is not VerificationLevel.RESTORED and found.state is not BackupState.FAILED:
             progress = Progress(as_json=False).step
             turn = carry_out(world, lambda at, of: plan_verification(of, found, "asked for"), one, progress=progress)
-            _raise_trouble(turn)
             found = find_backup(world, one.uid, found.id)
+            if found.verified_level is not VerificationLevel.RESTORED and found.state is not BackupState.FAILED:
+                raise _end(turn)
         if found.state is BackupState.FAILED:
-            reason = next(alarm.reason for alarm in world.registry.alarms(one.uid))
-            raise Findings(f"Backup {found.id} is not good: {reason}")
+            told = (one.reason for one in world.registry.alarms(one.uid) if one.code == VERIFICATION_FAILED)
+            about_it = (reason for reason in told if found.id in reason)
+            given_up = "it was given up before it was complete" if found.completed_at is None else "it failed a restore"
+            raise Findings(f"Backup {found.id} is not good: {next(about_it, given_up)}.")
     click.echo(
         f"Backup {found.id} is verified by a restore ({found.verified_at:%Y-%m-%d %H:%M} UTC): "
         f"{found.tables} tables, {found.rows} rows, all checksums equal."
@@ -205,6 +214,11 @@ def export(
     click.echo(f"  age -d -i {files.key} {files.archive} | zstd -d | pg_restore --list")
 
 
-def _raise_trouble(turn: "Turn") -> None:
+def _end(turn: "Turn") -> "TenantctlError":
+    """What kept a turn from doing what was asked for."""
+    from tenantctl.model.errors import StillWaiting
+
     if turn.trouble is not None:
-        raise turn.trouble
+        return turn.trouble
+    reasons = "; ".join(blocker.reason for blocker in turn.blockers) or "it did not come to its end"
+    return StillWaiting(f"Tenant {turn.label}: {reasons}.", hint=f"See: tenantctl tenant explain {turn.label}")

@@ -1,8 +1,16 @@
 """`tenantctl journal` and `tenantctl residue`: the evidence, and what is left."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tenantctl.model.journal import Entry, Head
+    from tenantctl.ports.registry import Registry
 
 
 @click.group()
@@ -40,9 +48,9 @@ def verify(tenant: str | None) -> None:
         count = 0
         faults: list[str] = []
         for uid in uids:
-            entries = registry.entries(uid)
+            entries, head = _chain(registry, uid)
             count += len(entries)
-            faults += broken_links(entries, registry.head(uid))
+            faults += broken_links(entries, head)
     for fault in faults:
         click.echo(fault)
     if faults:
@@ -51,6 +59,16 @@ def verify(tenant: str | None) -> None:
             hint="Somebody changed it with rights that no worker has: treat this as an incident.",
         )
     click.echo(f"The journal is whole: {count} entries in {len(uids)} chains.")
+
+
+def _chain(registry: "Registry", uid: str) -> "tuple[Sequence[Entry], Head | None]":
+    """A tenant's entries and the head they end at, read anew as long as a worker writes between the two."""
+    head = registry.head(uid)
+    while True:
+        entries, before = registry.entries(uid), head
+        head = registry.head(uid)
+        if head == before:
+            return entries, head
 
 
 @click.command()

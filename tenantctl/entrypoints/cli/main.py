@@ -33,7 +33,7 @@ Exit codes:
   3  refused by a rule; nothing was changed
   4  there is no such thing
   5  something does not answer; try again
-  6  a check found faults; they are printed
+  6  faults were found, or an alarm is open; they are printed
   7  the request stands, its end was not reached yet
 """
 

@@ -11,6 +11,6 @@ def moment_of(text: str | None, option: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # or one that is in no year that we can write
         raise click.BadParameter(f"{text!r} is no time; write 2026-12-31T23:59:59Z", param_hint=option) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ import click
 
 from tenantctl.engine.worker import Turn
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.errors import ExitCode
+from tenantctl.model.errors import ExitCode, Refused, Transient
 from tenantctl.model.plan import Step
 
 
@@ -36,7 +36,7 @@ class Progress:
                 plan=turn.plan.digest if turn.plan else None,
                 outcome=turn.outcome.value if turn.outcome else None,
                 steps=[step.do.value for step in turn.steps],
-                blockers=[blocker.code for blocker in turn.plan.blockers] if turn.plan else [],
+                blockers=[blocker.code for blocker in turn.blockers],
                 trouble=turn.trouble.sentence if turn.trouble else None,
                 due_at=due,
             )
@@ -50,8 +50,8 @@ class Progress:
 def _summary(turn: Turn) -> str:
     if turn.trouble is not None:
         return f"put off: {turn.trouble.sentence}"
-    if turn.plan is not None and turn.plan.blockers:
-        return f"blocked: {'; '.join(blocker.reason for blocker in turn.plan.blockers)}"
+    if turn.blockers:
+        return f"blocked: {'; '.join(blocker.reason for blocker in turn.blockers)}"
     done = f"{len(turn.steps)} steps done" if turn.steps else "nothing to do"
     because = f": {turn.plan.because}" if turn.plan is not None and turn.plan.because else ""
     return f"{done}{because}"
@@ -59,10 +59,21 @@ def _summary(turn: Turn) -> str:
 
 def follow(turns: Iterator[Turn], progress: Progress) -> tuple[int, int]:
     """Shows every turn; how many there were, and the exit code that the worst of them gives."""
-    count, code = 0, ExitCode.OK
+    count, codes = 0, {ExitCode.OK}
     for turn in turns:
         progress.turn(turn)
         count += 1
-        if turn.trouble is not None and turn.trouble.exit_code is ExitCode.UNREACHABLE:
-            code = ExitCode.UNREACHABLE
-    return count, code
+        codes.add(_code(turn))
+    worst_first = (ExitCode.FINDINGS, ExitCode.UNREACHABLE, ExitCode.OK)
+    return count, next(code for code in worst_first if code in codes)
+
+
+def _code(turn: Turn) -> ExitCode:
+    """Findings where a person is told; a tenant that somebody else has now is no trouble."""
+    match turn.trouble:
+        case Transient():
+            return ExitCode.UNREACHABLE
+        case Refused():
+            return ExitCode.FINDINGS
+        case _:
+            return ExitCode.FINDINGS if any(blocker.alarm for blocker in turn.blockers) else ExitCode.OK

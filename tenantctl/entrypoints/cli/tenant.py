@@ -204,7 +204,7 @@ def cancel(name: str, effective_at: str | None, cause: str, instructed_by: str, 
         else:
             click.echo(f"Tenant {one.label} is cancelled with effect from {intent.effective_at:%Y-%m-%d %H:%M} UTC.")
         if wait and one.state in {State.REQUESTED, State.ACTIVE, State.DEACTIVATING}:
-            wait_for(world, one, State.DEACTIVATED)
+            wait_for(world, one, State.DEACTIVATED, State.FORGOTTEN)
 
 
 @tenant.command()

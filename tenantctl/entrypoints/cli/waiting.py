@@ -6,7 +6,7 @@ import click
 
 from tenantctl.engine.executor import Outcome
 from tenantctl.entrypoints.cli.progress import Progress
-from tenantctl.model.errors import StillWaiting
+from tenantctl.model.errors import LeaseLost, StillWaiting
 from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import Tenant
 from tenantctl.ports.world import World
@@ -16,8 +16,8 @@ SECONDS_MAX = 900
 PAUSE_SECONDS = 0.5
 
 
-def wait_for(world: World, tenant: Tenant, wanted: State, *, quiet: bool = False) -> Tenant:
-    """Works until the tenant is in the wanted state; another worker that has it is waited for.
+def wait_for(world: World, tenant: Tenant, *wanted: State, quiet: bool = False) -> Tenant:
+    """Works until the tenant is in one of the wanted states; another worker that has it is waited for.
 
     Raises:
         StillWaiting: something is in the way, or it takes too long; the request stands.
@@ -27,20 +27,22 @@ def wait_for(world: World, tenant: Tenant, wanted: State, *, quiet: bool = False
     while time.monotonic() < deadline:
         turns = list(sweep(world, tenant=tenant.uid, progress=(lambda step: None) if quiet else progress.step))
         now_is = world.registry.tenant(tenant.uid)
-        if now_is.state is wanted:
+        if now_is.state in wanted:
             if not quiet:
                 click.echo(f"Tenant {now_is.label} is {now_is.state}.")
             return now_is
         for turn in turns:
+            if isinstance(turn.trouble, LeaseLost):
+                continue  # somebody else has it now, or a newer request came in
             if turn.trouble is not None:
                 raise StillWaiting(
                     f"Tenant {now_is.label} is {now_is.state}: {turn.trouble.sentence}", hint=_hint(now_is)
                 )
             if turn.plan is not None and (turn.outcome is Outcome.BLOCKED or not turn.plan.steps):
-                reason = "; ".join(blocker.reason for blocker in turn.plan.blockers) or turn.plan.because
+                reason = "; ".join(blocker.reason for blocker in turn.blockers) or turn.plan.because
                 raise StillWaiting(f"Tenant {now_is.label} is {now_is.state}: {reason}", hint=_hint(now_is))
         time.sleep(PAUSE_SECONDS)
-    raise StillWaiting(f"Tenant {tenant.label} is not {wanted} yet.", hint=_hint(tenant))
+    raise StillWaiting(f"Tenant {tenant.label} is not {' or '.join(wanted)} yet.", hint=_hint(tenant))
 
 
 def _hint(tenant: Tenant) -> str:

@@ -40,6 +40,7 @@ def run(tenant: str | None, duty: str | None, as_json: bool | None) -> int:
 
     Safe to run at any time, as often and as many at once as you like. Ends with
     5 if something did not answer; what was put off is tried again by a later run.
+    Ends with 6 if something was refused, or an alarm stands in a tenant's way.
     """
     from tenantctl.bootstrap import opened_world
     from tenantctl.entrypoints.cli.progress import Progress, follow
