@@ -6,7 +6,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -54,13 +54,14 @@ def test_a_query_is_cancelled_through_the_socket(sessions: Sessions) -> None:
     """As by Ctrl-C in psql: over a second connection."""
     with (
         sessions.socket("one") as proxy,
-        closing(psycopg.connect(host=str(proxy.folder), user=LOGIN, dbname="postgres", sslmode="disable")) as session,
+        closing(
+            psycopg.connect(host=str(proxy.folder), user=LOGIN, dbname="postgres", sslmode="disable", autocommit=True)
+        ) as session,
         ThreadPoolExecutor(1) as threads,
     ):
-        waiting = threads.submit(session.execute, "SELECT pg_sleep(60)")
-        while session.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
-            pass
-        session.cancel_safe()
+        waiting = threads.submit(session.execute, "SELECT pg_sleep(600)")
+        while not wait([waiting], timeout=0.2).done:  # a request that comes before the query has begun is lost
+            session.cancel_safe()
         with pytest.raises(psycopg.errors.QueryCanceled):
             waiting.result()
 
