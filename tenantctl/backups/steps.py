@@ -61,7 +61,15 @@ def _dump(work: Work, backup: Backup) -> tuple[Manifest, Streamed]:
     assert recipient is not None, "it was begun with one"
     targets = [Target(copy.region, copy.bucket, copy.object_name) for copy in backup.copies]
     with work.world.databases.dump(work.tenant.hosting) as dump:
-        streamed = stream(dump, work.world.vault, targets, recipient=recipient, check=work.heartbeat.check)
+
+        def confirm() -> None:
+            """The tables were read to the end, and the registry says that the tenant is still ours."""
+            assert dump.tables is not None, "it raises, or has them"
+            work.heartbeat.renew()
+
+        streamed = stream(
+            dump, work.world.vault, targets, recipient=recipient, check=work.heartbeat.check, confirm=confirm
+        )
         if not streamed.sealed:
             raise Transient(f"No copy could be written: {'; '.join(streamed.failed.values())}")
         return _manifest(work, backup, streamed, dump), streamed

@@ -179,16 +179,23 @@ def opened(chunks: Iterable[bytes], identity: Identity | None) -> Iterator[bytes
 
 
 def stream(
-    dump: Dump, vault: Vault, targets: Sequence[Target], *, recipient: str, check: Callable[[], None]
+    dump: Dump,
+    vault: Vault,
+    targets: Sequence[Target],
+    *,
+    recipient: str,
+    check: Callable[[], None],
+    confirm: Callable[[], None] | None = None,
 ) -> Streamed:
     """Streams a dump, compressed and sealed for `recipient`, into all targets.
 
     `check` is called between pieces and may raise to end it. The last segment is
-    sealed only after the dump has ended well.
+    sealed only after the dump has ended well and `confirm` has not raised: what is
+    sealed is locked, so whatever may yet be wrong is to be asked there.
 
     Raises:
         Transient: the dump failed, or no copy was written.
-        LeaseLost: from `check`; nothing was sealed.
+        LeaseLost: from `check` or `confirm`; nothing was sealed.
     """
     writers = [_Writer(vault, target) for target in targets]
     for writer in writers:
@@ -205,7 +212,7 @@ def stream(
                 crc32c.update(piece)
                 for writer in writers:
                     writer.chunks.put(piece)
-        check()
+        (confirm or check)()
         word = "seal"
     finally:
         for writer in writers:

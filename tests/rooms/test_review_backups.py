@@ -1,14 +1,18 @@
 """Backups under bad luck: proofs that never work, alarms about several copies at once, copies that come late."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from tenantctl.model.backup import Backup, BackupState, CopyState
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import LeaseLost, Refused
 from tenantctl.model.lifecycle import State
-from tenantctl.model.tenant import Tenant
+from tenantctl.model.tenant import Hosting, Tenant
+from tenantctl.ports.databases import Dump
+from tenantctl.sweeps.tenants import sweep
 from tests.rooms.company import HOME, Company
 
 
@@ -116,3 +120,42 @@ def test_a_region_that_is_gone_from_the_policy_is_told_and_ends_nothing(company:
     company.advance(days=1)
     company.run()
     assert "trouble" in company.alarms(tenant)
+
+
+def test_a_worker_that_slept_through_its_lease_seals_nothing(company: Company) -> None:
+    """A locked object is for months: the registry is asked once more before there is one."""
+    tenant = company.create()
+    company.run()
+    company.advance(days=1)
+    known = objects(company)
+    dump = company.databases.dump
+
+    @contextmanager
+    def slow(hosting: Hosting) -> Iterator[object]:
+        with dump(hosting) as running:
+            yield Slow(running, company)
+
+    company.databases.dump = slow  # type: ignore[method-assign, assignment]
+    turn = next(sweep(company.world, tenant=tenant.uid))
+    assert isinstance(turn.trouble, LeaseLost)
+    assert objects(company) == known
+
+
+def objects(company: Company) -> int:
+    return sum(len(bucket.objects) for bucket in company.vault._buckets.values())
+
+
+class Slow:
+    """A dump that takes longer than a lease, in a process that is asleep meanwhile."""
+
+    def __init__(self, dump: Dump, company: Company) -> None:
+        self._dump, self._company = dump, company
+        self.server_version = dump.server_version
+
+    @property
+    def tables(self) -> object:
+        return self._dump.tables
+
+    def chunks(self) -> Iterator[bytes]:
+        yield from self._dump.chunks()
+        self._company.moment += timedelta(minutes=6)
