@@ -76,7 +76,8 @@ def run(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:
-        click.echo("tenantctl: interrupted; what was confirmed stays, and `tenantctl run` goes on.", err=True)
+        click.echo("tenantctl: interrupted; what was confirmed stays, and `tenantctl run` goes on,", err=True)
+        click.echo("  within five minutes with what was at work just now.", err=True)
         return 130
     except click.ClickException as wrong:
         wrong.show()
