@@ -14,7 +14,7 @@ from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue
 from tenantctl.model.calendar import ONE_DAY, rfc3339
 from tenantctl.model.facts import Facts
 from tenantctl.model.plan import Do, Plan, Step
-from tenantctl.model.policy import BackupsPolicy, Policies
+from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy, Policies
 from tenantctl.model.tenant import Tenant
 
 # What the platform keeps of instances, of the registry and of the key buckets cannot be looked at one by one: its
@@ -180,9 +180,13 @@ def open_residues(residues: Iterable[Residue]) -> Iterator[Residue]:
 
 
 def next_sight(copy: Copy, policy: BackupsPolicy) -> datetime:
-    """When a copy is to be looked at next: regularly, as soon as it may have lapsed, and at once if never seen."""
+    """When a copy is to be looked at next: regularly, as soon as it may have lapsed, and if never seen once it must be.
+
+    What was only intended may still be sealed by a worker that was thought dead, or by a request that was thought lost:
+    until the time for the writing is over, that it is not there proves nothing.
+    """
     if copy.seen_at is None:
-        return copy.intended_at
+        return copy.intended_at + timedelta(days=WRITING_DAYS_MAX)
     regularly = copy.seen_at + timedelta(hours=policy.look_at_copies_every_hours)
     return min(regularly, copy.lapses_at) if copy.seen_at < copy.lapses_at else regularly
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from tenantctl.model.backup import Backup, BackupState, CopyState
-from tenantctl.model.errors import LeaseLost, Refused
+from tenantctl.model.errors import LeaseLost, Refused, Transient
 from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import Hosting, Tenant
 from tenantctl.ports.databases import Dump
 from tenantctl.sweeps.tenants import sweep
-from tests.rooms.company import HOME, Company
+from tests.rooms.company import HOME, PARTNER, Company
 
 
 @pytest.fixture
@@ -139,6 +139,33 @@ def test_a_worker_that_slept_through_its_lease_seals_nothing(company: Company) -
     turn = next(sweep(company.world, tenant=tenant.uid))
     assert isinstance(turn.trouble, LeaseLost)
     assert objects(company) == known
+
+
+def test_a_copy_that_comes_late_is_not_said_to_have_never_been(company: Company) -> None:
+    """The last request of an upload that was given up can still arrive; the object is found, and its place counted."""
+    tenant = company.create()
+    company.run()
+    company.advance(days=1)
+    upload = company.vault.upload
+    late: list[tuple[str, str]] = []
+
+    def lost(bucket: str, name: str) -> object:
+        if PARTNER in bucket:
+            late.append((bucket, name))
+            raise Transient("no answer")
+        return upload(bucket, name)
+
+    company.vault.upload = lost  # type: ignore[method-assign, assignment]
+    company.run()
+    assert late
+    company.vault.upload = upload  # type: ignore[method-assign]
+    company.advance(hours=1)
+    company.run()
+    company.vault.put(*late[0], b"what arrived after all")
+    company.advance(days=2)
+    company.run()
+    copies = [one for backup in backups(company, tenant) for one in backup.copies]
+    assert [one.state for one in copies if (one.bucket, one.object_name) == late[0]] == [CopyState.WRITTEN]
 
 
 def objects(company: Company) -> int:
