@@ -153,7 +153,8 @@ def test_waiting_for_a_cancellation_of_what_was_never_created_ends_well(
 def test_waiting_goes_on_when_another_has_the_tenant_meanwhile(company: Company) -> None:
     """A lease that is lost is somebody else at work, and not the end of what is waited for."""
     tenant = company.create()
-    close, lost = company.databases.close_logins, []
+    lost: list[object] = []
+    close = company.databases.close_logins
 
     def slow(hosting: Any) -> None:
         close(hosting)
