@@ -1,4 +1,6 @@
-"""Vaults to hold to the port's contract: in memory, on the local object store, and in a real project if one is named.
+"""Vaults to hold to the port's contract: in memory, on the local object store, on moto, in a real project if named.
+
+In S3, which moto plays, no time passes, since moto runs no lifecycle, and regions have other names.
 
 The real one needs `TENANTCTL_TEST_PROJECT` and `TENANTCTL_TEST_BUCKET_PREFIX` (`pytest -m live`), with the caller's
 own credentials. Its buckets keep objects for seconds, and are emptied and removed at the end; what needs time to pass
@@ -16,15 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tenantctl.adapters.google.credentials import local_credentials, production_credentials
 from tenantctl.adapters.google.estate import BucketPlan, ensure_bucket
 from tenantctl.adapters.google.vault import GoogleVault, storage_client
 from tenantctl.adapters.memory.vault import MemoryVault
 from tenantctl.adapters.retry import Patience
+from tenantctl.adapters.s3.client import s3_client
+from tenantctl.adapters.s3.estate import S3BucketPlan, ensure_s3_bucket
+from tenantctl.adapters.s3.multipart import PART_SIZE_MIN
+from tenantctl.adapters.s3.vault import S3Vault
 from tenantctl.localcloud.faults import Fault
+from tenantctl.model.errors import Refused
 from tenantctl.model.policy import Term
 from tenantctl.ports.vault import BucketSeen, Vault
+from tests.contracts.s3_server import S3Service, serving_s3
 from tests.localcloud.object_service import ObjectService, serving
 
 REGION, BUCKET = "europe-west1", "vault-europe-west1-daily-3d"
@@ -32,9 +41,11 @@ TERMS = BucketSeen(region=REGION, locked=True, lock_days=2, age_days=3, soft_del
 CHUNK = 256 * 1024
 OPERATOR = "operator@local.example"
 PROJECT, PREFIX = os.environ.get("TENANTCTL_TEST_PROJECT"), os.environ.get("TENANTCTL_TEST_BUCKET_PREFIX")
+S3_REGION = "eu-west-1"
 PLACES = (
     "memory",
     "local",
+    "s3",
     pytest.param(
         "live",
         marks=[pytest.mark.live, pytest.mark.skipif(not (PROJECT and PREFIX), reason="names no Google Cloud project")],
@@ -97,6 +108,39 @@ class StorePlace:
 
 
 @dataclass
+class S3Place:
+    """The real adapter for S3, on moto's server."""
+
+    vault: S3Vault
+    bucket: str
+    service: S3Service
+    client: Any
+
+    def advance(self, _duration: timedelta) -> None:
+        pytest.skip("moto runs no lifecycle")
+
+    def expire(self) -> None:
+        pytest.skip("moto runs no lifecycle")
+
+    def lose(self, name: str) -> None:
+        self.service.lose(self.bucket, name)
+
+    def fall_silent(self) -> None:
+        self.service.fail(503)
+
+    def delete_as_owner(self, name: str) -> None:
+        for version in self.client.list_object_versions(Bucket=self.bucket, Prefix=name)["Versions"]:
+            try:
+                self.client.delete_object(
+                    Bucket=self.bucket, Key=name, VersionId=version["VersionId"], BypassGovernanceRetention=True
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "AccessDenied":
+                    raise Refused(str(error)) from error
+                raise
+
+
+@dataclass
 class LivePlace:
     """The real adapter in a real project."""
 
@@ -120,7 +164,7 @@ class LivePlace:
         self.client.bucket(self.bucket).blob(name).delete(retry=None)
 
 
-Place = MemoryPlace | StorePlace | LivePlace
+Place = MemoryPlace | StorePlace | S3Place | LivePlace
 
 
 @contextmanager
@@ -133,6 +177,9 @@ def place(kind: str, folder: Path) -> Iterator[Place]:
     elif kind == "local":
         with serving(folder) as service:
             yield store_place(service)
+    elif kind == "s3":
+        with serving_s3() as s3:
+            yield s3_place(s3)
     else:
         assert PROJECT is not None
         assert PREFIX is not None
@@ -145,6 +192,16 @@ def store_place(service: ObjectService) -> StorePlace:
     client = storage_client("test", local_credentials(OPERATOR), service.url)
     ensure_bucket(client, BucketPlan(BUCKET, REGION, Term(lock_days=2, age_days=3)))
     return StorePlace(google_vault(client), BUCKET, service, client)
+
+
+def s3_place(service: S3Service) -> S3Place:
+    """The real adapter on moto, with its bucket made; no two places' buckets have the same name."""
+    client = s3_client(S3_REGION, endpoint=service.url, credentials=("key", "secret"))
+    bucket = f"{BUCKET}-{secrets.token_hex(6)}"
+    ensure_s3_bucket(client, S3BucketPlan(bucket, S3_REGION, Term(lock_days=2, age_days=3)))
+    return S3Place(
+        S3Vault(client, patience=no_patience(), part_size=PART_SIZE_MIN, chunk_size=CHUNK), bucket, service, client
+    )
 
 
 def google_vault(client: Any) -> GoogleVault:

@@ -1,0 +1,1 @@
+"""Vaults off Google's cloud, in S3 with Object Lock; installed with the extra `s3`."""
