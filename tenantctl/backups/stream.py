@@ -130,16 +130,19 @@ def compress(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
 
 def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of `PIECE`; the last one may be shorter, and is empty if there are no bytes."""
-    gathered: list[bytes] = []
+    gathered: list[memoryview] = []
     size = 0
     for chunk in chunks:
+        if len(chunk) == PIECE and not gathered:  # as a dump comes, but for its end
+            yield chunk
+            continue
         rest = memoryview(chunk)
         while size + len(rest) >= PIECE:
             taken, rest = rest[: PIECE - size], rest[PIECE - size :]
-            yield bytes(taken) if gathered == [] else b"".join([*gathered, taken])
+            yield b"".join([*gathered, taken])
             gathered, size = [], 0
         if rest:
-            gathered.append(bytes(rest))
+            gathered.append(rest)
             size += len(rest)
     yield b"".join(gathered)
 

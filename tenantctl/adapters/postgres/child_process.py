@@ -16,6 +16,7 @@ from tenantctl.adapters.google.socket_proxy import PORT
 from tenantctl.pgbin import find_programs
 
 _PIPE_BYTES: Final = 1 << 20  # the most that Linux lets everybody have; elsewhere pipes stay as they are
+READ_AT_ONCE: Final = 2 << 20  # what is compressed at one go
 _SAID_MAX: Final = 16_384  # bytes of what a program said that are looked at, from each end
 
 
@@ -41,6 +42,7 @@ class ChildProcess:
         output: int | IO[bytes] = subprocess.DEVNULL,
         files: Sequence[IO[bytes]] = (),
     ) -> None:
+        self._place: memoryview | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the block is left
         try:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -76,18 +78,27 @@ class ChildProcess:
         self._said.close()
 
     def read(self, seconds: float) -> bytes:
-        """The next piece of what it writes; empty at the end.
+        """The next piece of what it writes, `READ_AT_ONCE` bytes unless it ends; empty at the end.
 
         Raises:
             TimeoutError: it wrote nothing for so long, and was ended.
         """
         assert self._process.stdout is not None, "its output was not asked for"
+        output = self._process.stdout.fileno()
         poll = select.poll()
-        poll.register(self._process.stdout, select.POLLIN)
-        if not poll.poll(seconds * 1000):
-            self.kill()
-            raise TimeoutError(f"no output for {seconds:g} s")
-        return os.read(self._process.stdout.fileno(), _PIPE_BYTES)
+        poll.register(output, select.POLLIN)
+        if self._place is None:
+            self._place = memoryview(bytearray(READ_AT_ONCE))
+        filled = 0
+        while filled < READ_AT_ONCE:
+            if not poll.poll(seconds * 1000):
+                self.kill()
+                raise TimeoutError(f"no output for {seconds:g} s")
+            taken = os.readv(output, [self._place[filled:]])
+            if taken == 0:
+                break
+            filled += taken
+        return bytes(self._place[:filled])
 
     def feed(self, chunk: bytes) -> bool:
         """Write to it; False if it does not listen any more."""
