@@ -87,6 +87,7 @@ class BackupsPolicy:
     promise_months: int
     copies_min: int
     rpo_hours: int
+    rto_hours: int
     repair_days: int
     lifecycle_lag_days: int
     key_residue_days: int
@@ -98,7 +99,14 @@ class BackupsPolicy:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """(key, reason) for each number that cannot be, or that breaks the promise."""
-        for key in ("promise_months", "rpo_hours", "lifecycle_lag_days", "look_at_copies_every_hours", "scratch_hours"):
+        for key in (
+            "promise_months",
+            "rpo_hours",
+            "rto_hours",
+            "lifecycle_lag_days",
+            "look_at_copies_every_hours",
+            "scratch_hours",
+        ):
             if getattr(self, key) < 1:
                 yield key, f"must be at least 1, is {getattr(self, key)}"
         for key in ("repair_days", "key_residue_days"):

@@ -36,6 +36,7 @@ backups_policies = st.builds(
     promise_months=st.integers(1, 24),
     copies_min=st.integers(1, 3),
     rpo_hours=st.integers(1, 48),
+    rto_hours=st.integers(1, 48),
     repair_days=small,
     lifecycle_lag_days=small,
     key_residue_days=small,
