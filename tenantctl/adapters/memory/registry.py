@@ -101,6 +101,11 @@ class MemoryRegistry:
             self._shelf.replace(asked.with_entry(REQUEST_EVENTS[kind], body, at=now, actor=self._actor))
             return intent
 
+    def append_entry(self, uid: str, event: str, body: Mapping[str, Any]) -> None:
+        """Adds an entry to a tenant's chain, and changes nothing else."""
+        with self._shelf.writing(uid) as book:
+            self._shelf.replace(book.with_entry(event, body, at=self.now(), actor=self._actor))
+
     def make_due(self, uid: str, at: datetime | None = None) -> None:
         """Has the tenant looked at, at `at` or at once."""
         with self._shelf.writing(uid) as book:
@@ -152,12 +157,12 @@ class MemoryRegistry:
     def backups(self, uid: str) -> Sequence[Backup]:
         """The tenant's backups with their copies, oldest first."""
         book = self._known(uid)
-        return book.all_backups() if book else []
+        return list(book.backups.values()) if book else []
 
     def residues(self, uid: str) -> Sequence[Residue]:
         """The tenant's residue inventory, oldest first."""
         book = self._known(uid)
-        return sorted(book.residues.values(), key=lambda residue: (residue.made_at, residue.id)) if book else []
+        return list(book.residues.values()) if book else []
 
     def alarms(self, uid: str | None = None) -> Sequence[Alarm]:
         """Open alarms, of one tenant or of all, oldest first."""

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tenantctl.adapters.registry_rules import DEAD, body_text, busy, unknown_tenant
-from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
@@ -21,13 +21,16 @@ from tenantctl.ports.registry import Alarm, Lease
 
 LOCK_WAIT_SECONDS: Final = 5.0
 
+Row = TypeVar("Row", Backup, Residue)
+
 
 @dataclass(frozen=True)
 class Book:
     """All that is known of one tenant.
 
     `duty` None means that the next step is not known yet; `lease_intent` is the newest intent when the lease was taken,
-    and `wake_at` when somebody wants the tenant looked at after the look that is under way.
+    and `wake_at` when somebody wants the tenant looked at after the look that is under way. Backups, each with its
+    copies by region, and residues stand oldest first: they are read far more often than written.
     """
 
     tenant: Tenant
@@ -38,9 +41,8 @@ class Book:
     lease: Lease | None = None
     lease_intent: int = 0
     epoch: int = 0
-    backups: Mapping[str, Backup] = field(default_factory=dict)
-    copies: Mapping[tuple[str, str], Copy] = field(default_factory=dict)
-    residues: Mapping[str, Residue] = field(default_factory=dict)
+    backups: dict[str, Backup] = field(default_factory=dict)
+    residues: dict[str, Residue] = field(default_factory=dict)
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
 
@@ -65,14 +67,6 @@ class Book:
         """Whether this very lease still runs, however often it was renewed."""
         mine = self.lease is not None and (self.lease.owner, self.lease.epoch) == (lease.owner, lease.epoch)
         return mine and self.is_leased(now)
-
-    def all_backups(self) -> list[Backup]:
-        """The backups, oldest first, each with its copies by region."""
-        copies = sorted(self.copies.values(), key=lambda copy: copy.region)
-        in_order = sorted(self.backups.values(), key=lambda backup: (backup.begun_at, backup.id))
-        return [
-            replace(backup, copies=tuple(copy for copy in copies if copy.backup_id == backup.id)) for backup in in_order
-        ]
 
     def with_entry(
         self, event: str, body: Mapping[str, Any], *, at: datetime, actor: str, plan_digest: str = ""
@@ -158,3 +152,24 @@ class Shelf:
             return [
                 replace(instance, databases=placed.count(name)) for name, instance in sorted(self.instances.items())
             ]
+
+
+def with_backup(backups: dict[str, Backup], backup: Backup) -> dict[str, Backup]:
+    """The backups with one more, or with another word on one of them; still oldest first."""
+    return _in_order(backups, backup, lambda one: (one.begun_at, one.id))
+
+
+def with_residue(residues: dict[str, Residue], residue: Residue) -> dict[str, Residue]:
+    """The inventory with one more line, or with another word on one of them; still oldest first."""
+    return _in_order(residues, residue, lambda one: (one.made_at, one.id))
+
+
+def _in_order(known: dict[str, Row], row: Row, key: Callable[[Row], tuple[datetime, str]]) -> dict[str, Row]:
+    """A dictionary keeps its order when a value is changed, so that only a new row may have to find its place."""
+    before = known.get(row.id)
+    changed = {**known, row.id: row}
+    if before is not None and key(before) == key(row):
+        return changed
+    if before is None and (not known or key(next(reversed(known.values()))) < key(row)):
+        return changed
+    return {one.id: one for one in sorted(changed.values(), key=key)}

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from tenantctl.adapters.memory.registry_books import Book, Shelf
+from tenantctl.adapters.memory.registry_books import Book, Shelf, with_backup, with_residue
 from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
@@ -83,23 +83,27 @@ class MemoryFencedWrites:
         others = (one for one in self._book.backups.values() if one.id != backup.id and one.slot == backup.slot)
         if backup.state in SLOT_TAKEN_IN and any(one.state in SLOT_TAKEN_IN for one in others):
             raise slot_taken(backup)
-        self._book = replace(self._book, backups={**self._book.backups, backup.id: replace(backup, copies=())})
         for copy in backup.copies:
-            self.put_copy(copy)
+            check_subject(copy.tenant_uid, self._lease)
+        known = self._book.backups.get(backup.id)
+        written = replace(backup, copies=_by_region(known.copies if known else (), backup.copies))
+        self._book = replace(self._book, backups=with_backup(self._book.backups, written))
 
     def put_copy(self, copy: Copy) -> None:
         """Writes one copy."""
         check_subject(copy.tenant_uid, self._lease)
         if copy.backup_id not in self._book.backups:
             raise ValueError(f"there is no backup {copy.backup_id} that this could be a copy of")
-        self._book = replace(self._book, copies={**self._book.copies, (copy.backup_id, copy.region): copy})
+        backup = self._book.backups[copy.backup_id]
+        written = replace(backup, copies=_by_region(backup.copies, (copy,)))
+        self._book = replace(self._book, backups=with_backup(self._book.backups, written))
 
     def put_residue(self, residue: Residue) -> None:
         """Writes a line of the inventory that has not lapsed."""
         check_subject(residue.tenant_uid, self._lease)
         known = self._book.residues.get(residue.id)
         if known is None or known.lapsed_at is None:
-            self._book = replace(self._book, residues={**self._book.residues, residue.id: residue})
+            self._book = replace(self._book, residues=with_residue(self._book.residues, residue))
 
     def raise_alarm(self, code: str, reason: str) -> None:
         """Renews an open alarm, or opens one."""
@@ -128,3 +132,8 @@ class MemoryFencedWrites:
 
     def _change(self, **changes: Any) -> None:
         self._book = replace(self._book, tenant=replace(self.tenant, **changes))
+
+
+def _by_region(known: tuple[Copy, ...], written: tuple[Copy, ...]) -> tuple[Copy, ...]:
+    copies = {copy.region: copy for copy in (*known, *written)}
+    return tuple(copies[region] for region in sorted(copies))
