@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Duty
@@ -105,6 +106,35 @@ class FencedWrites(Protocol):
     def blank_names(self) -> None:
         """Removes name and place of the tenant; the journal and the uid stay."""
 
+    def freezes(self) -> Sequence[Freeze]:
+        """The open freezes that cover the tenant's region, as this transaction sees them."""
+
+    def holds(self) -> Sequence[Hold]:
+        """The tenant's open holds; none can be placed before this transaction ends."""
+
+    def cap_count(self, act: Act) -> CapCount:
+        """What the cap of an act in the tenant's region is held against; nobody else counts until this ends."""
+
+    def count_act(self, act: Act, batch: str | None = None) -> None:
+        """Counts an act on the tenant, let through by the batch of this digest if by one.
+
+        Raises:
+            Refused: that batch has let this tenant through already.
+        """
+
+    def spend(self, digest: str) -> None:
+        """Makes use of what two people approved.
+
+        Raises:
+            Refused: they have not, it lapsed, or it was made use of already.
+        """
+
+    def put_notice(self, kind: str, *, closing: datetime, destroy_after: datetime) -> None:
+        """Puts a notice into the outbox, once for each kind and closing; journalled when put."""
+
+    def want_erased(self) -> None:
+        """Sets what is wanted of the tenant to its erasure, after which nothing newer is taken."""
+
 
 class Registry(Protocol):
     """What is known and wanted of each tenant.
@@ -142,6 +172,15 @@ class Registry(Protocol):
 
         Raises:
             Transient: another intent came in, or the state changed, since `tenant` was read.
+        """
+
+    def append_entry(self, uid: str, event: str, body: Mapping[str, Any]) -> None:
+        """Adds an entry to the chain of a tenant in any state: the evidence of an act that changes nothing of it.
+
+        The forgotten have no lease to be had, and none is needed or disturbed. Values must be JSON.
+
+        Raises:
+            NotFound: there is no tenant of this uid.
         """
 
     def make_due(self, uid: str, at: datetime | None = None) -> None:

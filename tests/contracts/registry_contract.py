@@ -9,6 +9,7 @@ import pytest
 
 from tenantctl.model.backup import Residue, ResidueKind
 from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.journal import broken_links
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.tenant import Instance, InstanceRole, IntentKind, Wanted
 from tests.contracts.registry_samples import DYING, EXPLANATION, REGION, Office, new_tenant
@@ -205,6 +206,33 @@ class RegistryContract:
             answers = sorted(pool.map(cancel, range(4)))
         assert answers == ["recorded", "refused", "refused", "refused"]
         assert [intent.id for intent in office.registry.intents(tenant.uid)] == [1, 2]
+
+    # Entries of acts that change nothing
+
+    def test_an_entry_alone_is_one_more_link(self, office: Office) -> None:
+        """In the chain, with time and actor as the registry sees them, and nothing else of the tenant is touched."""
+        tenant = office.tenant()
+        lease = office.lease(tenant)
+        before = office.registry.tenant(tenant.uid)
+        office.colleague.append_entry(tenant.uid, "looked-at", {"Ærø": [1, None]})
+        office.write(lease, lambda writes: writes.journal("step"))
+        assert office.registry.tenant(tenant.uid) == before
+        entries = office.registry.entries(tenant.uid)
+        assert [entry.event for entry in entries] == ["requested", "looked-at", "step"]
+        assert (entries[1].actor, entries[1].body) == (office.colleague.actor(), '{"Ærø":[1,null]}')
+        assert tenant.created_at <= entries[1].at <= office.registry.now()
+        assert list(broken_links(entries, office.registry.head(tenant.uid))) == []
+
+    def test_the_forgotten_have_a_chain_that_goes_on(self, office: Office) -> None:
+        """Nobody can lease them any more, and what is done about them is still on record; of nobody, nothing is."""
+        tenant, lease = office.led_to(Event.REQUEST_WITHDRAWN)
+        office.write(lease, lambda writes: writes.blank_names())
+        office.registry.release(lease, due_at=office.registry.now(), duty=None)
+        office.registry.append_entry(tenant.uid, "looked-at", {})
+        assert office.events(tenant.uid) == ["requested", "request-withdrawn", "looked-at"]
+        with pytest.raises(NotFound):
+            office.registry.append_entry("nobody", "looked-at", {})
+        assert office.registry.chains() == [tenant.uid]
 
     # What is known
 

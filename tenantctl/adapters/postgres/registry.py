@@ -74,6 +74,12 @@ class PostgresRegistry:
                 effective_at=effective_at,
             )
 
+    def append_entry(self, uid: str, event: str, body: Mapping[str, Any]) -> None:
+        """Adds an entry to a tenant's chain, and changes nothing else."""
+        with self._transaction() as connection:
+            registry_reads.tenant(connection, uid)
+            registry_requests.append(connection, uid, event, body)
+
     def make_due(self, uid: str, at: datetime | None = None) -> None:
         """Has the tenant looked at, at `at` or at once."""
         with self._statement() as connection:
