@@ -1,9 +1,10 @@
-"""Cloud KMS on loopback, as far as a client needs it that wraps keys: symmetric keys, their versions, and their end.
+"""Cloud KMS on loopback, as far as a client needs it that wraps keys or signs: keys, their versions, and their end.
 
-Encryption is real (AES-256-GCM), bound to the key and to the additional authenticated data, with the checksums that
-Cloud KMS takes and gives. Times are the local clock's: rotation and scheduled destruction happen when they are due.
-What the local cloud does not emulate is refused with 501, never accepted in silence. Whoever can reach the port may
-use every key: who may wrap and who may unwrap is a matter of IAM, and production's.
+Encryption is real (AES-256-GCM), bound to the key and to the additional authenticated data, and so are signatures
+(Ed25519), with the checksums that Cloud KMS takes and gives. Times are the local clock's: rotation and scheduled
+destruction happen when they are due. What the local cloud does not emulate is refused with 501, never accepted in
+silence. Whoever can reach the port may use every key: who may wrap and who may unwrap is a matter of IAM, and
+production's.
 """
 
 import json
@@ -39,6 +40,7 @@ from tenantctl.localcloud.kms_keys import (
 from tenantctl.localcloud.kms_records import KmsRecords
 from tenantctl.localcloud.kms_refusals import KmsRefusal, invalid, not_emulated
 from tenantctl.localcloud.kms_sealing import decrypt, encrypt
+from tenantctl.localcloud.kms_signing import asymmetric_sign, get_public_key
 from tenantctl.localcloud.loopback import loopback_middleware
 
 _LARGEST_REQUEST: Final = 1 << 20
@@ -79,6 +81,8 @@ _ROUTES: Final = (
     _route("GET", f"{_KEY}/cryptoKeyVersions", list_versions),
     _route("GET", _VERSION, get_version),
     _route("PATCH", _VERSION, change_version),
+    _route("GET", f"{_VERSION}/publicKey", get_public_key),
+    _route("POST", f"{_VERSION}:asymmetricSign", asymmetric_sign),
     _route("POST", f"{_VERSION}:destroy", destroy_version),
     _route("POST", f"{_VERSION}:restore", restore_version),
 )

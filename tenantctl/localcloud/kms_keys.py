@@ -27,13 +27,20 @@ _SCHEDULED_LEAST: Final = timedelta(hours=24)
 _SCHEDULED_MOST: Final = timedelta(days=120)
 _ROTATION_LEAST: Final = timedelta(hours=24)
 _ROTATION_MOST: Final = timedelta(days=36_500)
-_ENCRYPTION: Final = {"protectionLevel": "SOFTWARE", "algorithm": "GOOGLE_SYMMETRIC_ENCRYPTION"}
+# What the versions of a key are like, by its purpose.
+_TEMPLATES: Final = {
+    "ENCRYPT_DECRYPT": {"protectionLevel": "SOFTWARE", "algorithm": "GOOGLE_SYMMETRIC_ENCRYPTION"},
+    "ASYMMETRIC_SIGN": {"protectionLevel": "SOFTWARE", "algorithm": "EC_SIGN_ED25519"},
+}
 _CHANGEABLE: Final = {"rotationPeriod", "nextRotationTime", "labels"}
 _PAGE_MOST: Final = 1000
 # The client sends enumerations as numbers, other tools as words.
-_PURPOSES: Final = {1: "ENCRYPT_DECRYPT"}
+_PURPOSES: Final = {1: "ENCRYPT_DECRYPT", 5: "ASYMMETRIC_SIGN"}
 _STATES: Final = {1: "ENABLED", 2: "DISABLED"}
-_WORDS: Final = {"protectionLevel": {1: "SOFTWARE"}, "algorithm": {1: "GOOGLE_SYMMETRIC_ENCRYPTION"}}
+_WORDS: Final = {
+    "protectionLevel": {1: "SOFTWARE"},
+    "algorithm": {1: "GOOGLE_SYMMETRIC_ENCRYPTION", 40: "EC_SIGN_ED25519"},
+}
 
 Given = TypeVar("Given")
 
@@ -81,13 +88,15 @@ def create_key(rows: KmsRecords, now: datetime, *, body: Document, options: Mapp
         raise not_emulated("keys without a first version")
     if rows.key(name) is not None:
         raise exists(name)
-    if _word(body.get("purpose"), _PURPOSES) != "ENCRYPT_DECRYPT":
+    purpose = _word(body.get("purpose"), _PURPOSES)
+    if purpose not in _TEMPLATES:
         raise not_emulated(f"keys with the purpose {body.get('purpose')!r}")
     stated = body.get("versionTemplate", {})
     if not isinstance(stated, dict) or not isinstance(body.get("labels", {}), dict):
         raise invalid("version_template and labels are objects.")
-    template = {**_ENCRYPTION, **stated}
-    if {field: _word(value, _WORDS.get(field, {})) for field, value in template.items()} != _ENCRYPTION:
+    only = _TEMPLATES[purpose]
+    template = {**only, **stated}
+    if {field: _word(value, _WORDS.get(field, {})) for field, value in template.items()} != only:
         raise not_emulated(f"versions like {template}")
     known = {"name", "purpose", "versionTemplate", "destroyScheduledDuration", *_CHANGEABLE}
     if unknown := set(body) - known:
@@ -97,14 +106,18 @@ def create_key(rows: KmsRecords, now: datetime, *, body: Document, options: Mapp
         raise invalid("destroy_scheduled_duration must be between 24 hours and 120 days.")
     key = {
         "name": name,
-        "purpose": "ENCRYPT_DECRYPT",
+        "purpose": purpose,
         "createTime": format_time(now),
-        "versionTemplate": _ENCRYPTION,
+        "versionTemplate": only,
         "destroyScheduledDuration": scheduled,
     }
+    if purpose != "ENCRYPT_DECRYPT" and "rotationPeriod" in body:
+        raise invalid("Only keys that encrypt rotate by themselves.")
     key |= _changes(body, {**key, **body}, now)
     with rows.changing():
-        key["_primary"] = rows.add_version(name, now).number
+        first = rows.add_version(name, now, only["algorithm"]).number
+        if purpose == "ENCRYPT_DECRYPT":
+            key["_primary"] = first
         rows.put_key(key)
     return _key_resource(rows, key)
 
@@ -138,6 +151,8 @@ def update_primary(
 ) -> Document:
     """Let another version encrypt."""
     found = _key(rows, key)
+    if "_primary" not in found:
+        raise invalid("Only keys that encrypt have a primary version.")
     stated = str(body.get("cryptoKeyVersionId"))
     version = rows.version(key, int(stated)) if _NUMBER.fullmatch(stated) else None
     if version is None:
@@ -157,9 +172,9 @@ def create_version(
     rows: KmsRecords, now: datetime, *, body: Document, options: Mapping[str, str], key: str
 ) -> Document:
     """Add an enabled version, which is not the primary one."""
-    _key(rows, key)
+    algorithm = _key(rows, key)["versionTemplate"]["algorithm"]
     with rows.changing():
-        return rows.add_version(key, now).resource
+        return rows.add_version(key, now, algorithm).resource
 
 
 def get_version(
@@ -234,6 +249,8 @@ def _written(rows: KmsRecords, version: Version) -> Document:
 
 def _key_resource(rows: KmsRecords, key: Document) -> Document:
     shown = {name: value for name, value in key.items() if not name.startswith("_")}
+    if "_primary" not in key:
+        return shown
     return {**shown, "primary": _version(rows, key["name"], str(key["_primary"])).resource}
 
 

@@ -109,7 +109,7 @@ class KmsRecords:
         self._rows.execute("INSERT INTO ring VALUES (?, ?)", (document["name"], json.dumps(document)))
 
     def key(self, name: str) -> Document | None:
-        """A key's resource without its primary version, whose number stands in `_primary`; or None."""
+        """A key's resource without its primary version, whose number stands in `_primary` if it has one; or None."""
         return self._one("SELECT document FROM key WHERE name = ?", name)
 
     def keys(self, ring: str) -> list[Document]:
@@ -130,12 +130,12 @@ class KmsRecords:
         """The versions of a key, oldest first."""
         return self._versions("key = ?", key)
 
-    def add_version(self, key: str, now: datetime) -> Version:
+    def add_version(self, key: str, now: datetime, algorithm: str = "GOOGLE_SYMMETRIC_ENCRYPTION") -> Version:
         """Add an enabled version with new material."""
         taken = self._rows.execute("SELECT coalesce(max(number), 0) FROM version WHERE key = ?", (key,)).fetchone()
         document = {
             "protectionLevel": "SOFTWARE",
-            "algorithm": "GOOGLE_SYMMETRIC_ENCRYPTION",
+            "algorithm": algorithm,
             "createTime": format_time(now),
             "generateTime": format_time(now),
         }

@@ -71,6 +71,11 @@ def unfit(name: str, state: str) -> KmsRefusal:
     return KmsRefusal("FAILED_PRECONDITION", f"{name} is not enabled, current state is: {state}.", (detail,))
 
 
+def unsuited(name: str, purpose: str) -> KmsRefusal:
+    """The key is for something else."""
+    return KmsRefusal("INVALID_ARGUMENT", f"{name} has the purpose {purpose}, for which this is not.")
+
+
 def wrong_state(name: str, state: str, doing: str) -> KmsRefusal:
     """What was asked for is not to be had in this state."""
     return KmsRefusal("FAILED_PRECONDITION", f"{name} cannot be {doing}, current state is: {state}.")

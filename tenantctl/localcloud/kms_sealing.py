@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tenantctl.localcloud.kms_records import Document, KmsRecords, Version
-from tenantctl.localcloud.kms_refusals import invalid, missing, unfit
+from tenantctl.localcloud.kms_refusals import invalid, missing, unfit, unsuited
 
 _LARGEST: Final = 64 * 1024
 _MAGIC: Final = b"\x0atctl"
@@ -31,21 +31,23 @@ def encrypt(
     found = rows.key(key)
     if found is None:
         raise missing(key)
-    plaintext, checked = _field(body, "plaintext"), _checked(body, "plaintext")
+    plaintext, checked = bytes_in(body, "plaintext"), is_checked(body, "plaintext")
     context, context_checked = (
-        _field(body, "additionalAuthenticatedData"),
-        _checked(body, "additionalAuthenticatedData"),
+        bytes_in(body, "additionalAuthenticatedData"),
+        is_checked(body, "additionalAuthenticatedData"),
     )
+    if "_primary" not in found:
+        raise unsuited(key, found["purpose"])
     version = rows.version(key, int(number or found["_primary"]))
     if version is None:
         raise missing(f"{key}/cryptoKeyVersions/{number}")
     nonce = os.urandom(_NONCE)
-    sealed = AESGCM(_material(version)).encrypt(nonce, plaintext, _bound(key, context))
+    sealed = AESGCM(material_of(version)).encrypt(nonce, plaintext, _bound(key, context))
     ciphertext = _MAGIC + version.number.to_bytes(4, "big") + nonce + sealed
     return {
         "name": version.name,
         "ciphertext": base64.b64encode(ciphertext).decode(),
-        "ciphertextCrc32c": str(_crc32c(ciphertext)),
+        "ciphertextCrc32c": str(checksum(ciphertext)),
         "verifiedPlaintextCrc32c": checked,
         "verifiedAdditionalAuthenticatedDataCrc32c": context_checked,
         "protectionLevel": "SOFTWARE",
@@ -57,16 +59,18 @@ def decrypt(rows: KmsRecords, _now: datetime, *, body: Document, options: Mappin
     found = rows.key(key)
     if found is None:
         raise missing(key)
-    ciphertext, context = _field(body, "ciphertext"), _field(body, "additionalAuthenticatedData")
-    _checked(body, "ciphertext")
-    _checked(body, "additionalAuthenticatedData")
+    if "_primary" not in found:
+        raise unsuited(key, found["purpose"])
+    ciphertext, context = bytes_in(body, "ciphertext"), bytes_in(body, "additionalAuthenticatedData")
+    is_checked(body, "ciphertext")
+    is_checked(body, "additionalAuthenticatedData")
     number = int.from_bytes(ciphertext[len(_MAGIC) : len(_MAGIC) + 4], "big")
     version = rows.version(key, number) if ciphertext.startswith(_MAGIC) else None
     if version is None:
         raise invalid("Decryption failed: verify that 'name' refers to the correct CryptoKey.")
     nonce, sealed = ciphertext[_HEAD - _NONCE : _HEAD], ciphertext[_HEAD:]
     try:
-        plaintext = AESGCM(_material(version)).decrypt(nonce, sealed, _bound(key, context))
+        plaintext = AESGCM(material_of(version)).decrypt(nonce, sealed, _bound(key, context))
     except (InvalidTag, ValueError) as error:
         raise invalid(
             "Decryption failed: verify that 'name' refers to the correct CryptoKey, and that 'ciphertext' and "
@@ -74,13 +78,14 @@ def decrypt(rows: KmsRecords, _now: datetime, *, body: Document, options: Mappin
         ) from error
     return {
         "plaintext": base64.b64encode(plaintext).decode(),
-        "plaintextCrc32c": str(_crc32c(plaintext)),
+        "plaintextCrc32c": str(checksum(plaintext)),
         "usedPrimary": version.number == found["_primary"],
         "protectionLevel": "SOFTWARE",
     }
 
 
-def _material(version: Version) -> bytes:
+def material_of(version: Version) -> bytes:
+    """A version's key, if it is fit for use."""
     if version.state != "ENABLED" or version.material is None:
         raise unfit(version.name, version.state)
     return version.material
@@ -90,7 +95,8 @@ def _bound(key: str, context: bytes) -> bytes:
     return key.encode() + b"\0" + context
 
 
-def _field(body: Document, name: str) -> bytes:
+def bytes_in(body: Document, name: str) -> bytes:
+    """A field's bytes, which a request has in base64."""
     text = body.get(name) or ""
     try:
         content = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
@@ -102,15 +108,16 @@ def _field(body: Document, name: str) -> bytes:
     return content
 
 
-def _checked(body: Document, name: str) -> bool:
+def is_checked(body: Document, name: str) -> bool:
     """Whether the sender stated a checksum of a field; a wrong one is refused."""
     stated: Any = body.get(f"{name}Crc32c")
     if stated is None:
         return False
-    if str(stated) != str(_crc32c(_field(body, name))):
+    if str(stated) != str(checksum(bytes_in(body, name))):
         raise invalid(f"The checksum in field {name}_crc32c did not match the data in field {name}.")
     return True
 
 
-def _crc32c(content: bytes) -> int:
+def checksum(content: bytes) -> int:
+    """The CRC32C of some bytes."""
     return int.from_bytes(google_crc32c.Checksum(content).digest(), "big")

@@ -180,7 +180,7 @@ def test_what_makes_no_sense_is_refused(service: KmsService, wrong: dict[str, An
 
 @pytest.mark.parametrize(
     "other",
-    [{"purpose": "ASYMMETRIC_SIGN"}, {"version_template": {"protection_level": "HSM"}}, {"import_only": True}],
+    [{"purpose": "ASYMMETRIC_DECRYPT"}, {"version_template": {"protection_level": "HSM"}}, {"import_only": True}],
 )
 def test_what_is_not_emulated_is_said(service: KmsService, other: dict[str, Any]) -> None:
     with pytest.raises(MethodNotImplemented):

@@ -104,14 +104,14 @@ class GoogleKeys:
         request = {
             "name": key_name(self._project, region),
             "plaintext": plaintext,
-            "plaintext_crc32c": _crc32c(plaintext),
+            "plaintext_crc32c": checksum(plaintext),
             "additional_authenticated_data": bound,
-            "additional_authenticated_data_crc32c": _crc32c(bound),
+            "additional_authenticated_data_crc32c": checksum(bound),
         }
         answer = self._asked(f"wrap a key in {region}", lambda: self._client.encrypt(request, retry=None, timeout=None))
         wrapped: bytes = answer.ciphertext
         whole = answer.verified_plaintext_crc32c and answer.verified_additional_authenticated_data_crc32c
-        if not (wrapped and whole and answer.ciphertext_crc32c == _crc32c(wrapped)):
+        if not (wrapped and whole and answer.ciphertext_crc32c == checksum(wrapped)):
             raise Transient(f"What Cloud KMS wrapped in {region} was damaged on the way, there or back.")
         return wrapped
 
@@ -121,15 +121,15 @@ class GoogleKeys:
         request = {
             "name": key_name(self._project, region),
             "ciphertext": wrapped,
-            "ciphertext_crc32c": _crc32c(wrapped),
+            "ciphertext_crc32c": checksum(wrapped),
             "additional_authenticated_data": bound,
-            "additional_authenticated_data_crc32c": _crc32c(bound),
+            "additional_authenticated_data_crc32c": checksum(bound),
         }
         answer = self._asked(
             f"unwrap a key in {region}", lambda: self._client.decrypt(request, retry=None, timeout=None)
         )
         plaintext: bytes = answer.plaintext
-        if answer.plaintext_crc32c != _crc32c(plaintext):
+        if answer.plaintext_crc32c != checksum(plaintext):
             raise Transient(f"What Cloud KMS unwrapped in {region} was damaged on the way.")
         return plaintext
 
@@ -188,5 +188,6 @@ def _word(state: Any) -> str:
     return str(getattr(state, "name", state))
 
 
-def _crc32c(content: bytes) -> int:
+def checksum(content: bytes) -> int:
+    """The CRC32C by which Cloud KMS and its callers notice damaged bytes."""
     return int.from_bytes(google_crc32c.Checksum(content).digest(), "big")
