@@ -11,6 +11,9 @@ each line, so that a better moto is noticed):
 | never shortens or lifts a retention in compliance mode | does | does |
 | never suspends the versioning of a bucket with Object Lock | does | does |
 | looks at the conditions in a bucket's policy | takes each refusal as unconditional | keeps policies aside |
+| states a checksum of checksums as one (COMPOSITE, and the number of parts) | on HEAD states it as any | as one |
+| answers NoSuchUpload to a part of an upload that it has forgotten | breaks (500) | NoSuchUpload |
+| refuses who names another owner of a bucket than it has | looks at no owner | refuses |
 | deletes what is past its lifecycle | deletes nothing | deletes nothing |
 """
 
@@ -87,14 +90,39 @@ class S3Service:
             self.policies[path.strip("/")] = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
             start_response("204 No Content", [])
             return []
-        if self.strict and not self._checksum_is_right(environ, query):
-            body = b"<?xml version='1.0'?><Error><Code>BadDigest</Code><Message>The CRC32C differs.</Message></Error>"
-            start_response("400 Bad Request", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-            return [body]
-        answer: list[bytes] = list(_MOTO(environ, start_response))
+        refusal = self._refusal(environ, query) if self.strict else None
+        if refusal is not None:
+            return _refuse(start_response, *refusal)
+        begin = self._stating_composites(path, start_response) if self.strict else start_response
+        answer: list[bytes] = list(_MOTO(environ, begin))
         if self.strict and environ["REQUEST_METHOD"] == "POST" and "uploadId" in parse_qs(query):
             self._lock_by_default(path)
         return answer
+
+    def _refusal(self, environ: Environ, query: str) -> tuple[str, str] | None:
+        """The status and code with which S3 refuses what moto does, or breaks at; None if it does not refuse."""
+        if environ.get("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", _ACCOUNT) != _ACCOUNT:
+            return "403 Forbidden", "AccessDenied"
+        upload = parse_qs(query).get("uploadId", [None])[0]
+        bucket = self.backend.buckets.get(environ["PATH_INFO"].split("/")[1])
+        if upload is not None and bucket is not None and upload not in bucket.multiparts:
+            return "404 Not Found", "NoSuchUpload"
+        return None if self._checksum_is_right(environ, query) else ("400 Bad Request", "BadDigest")
+
+    def _stating_composites(self, path: str, start_response: StartResponse) -> StartResponse:
+        """The same, with the type of an object's checksum added where moto leaves it out."""
+
+        def start(status: str, headers: list[tuple[str, str]]) -> Any:
+            key = self._key(path)
+            if getattr(key, "checksum_type", None) == "COMPOSITE":  # a marker has none
+                headers = [header for header in headers if not header[0].lower().startswith("x-amz-checksum-")]
+                headers += [
+                    ("x-amz-checksum-crc32c", f"{key.checksum_value}-{key.checksum_parts}"),
+                    ("x-amz-checksum-type", "COMPOSITE"),
+                ]
+            return start_response(status, headers)
+
+        return start
 
     def _checksum_is_right(self, environ: Environ, query: str) -> bool:
         stated = environ.get("HTTP_X_AMZ_CHECKSUM_CRC32C")
@@ -110,11 +138,19 @@ class S3Service:
         return parts is None or bool(crc32c(b"".join(parts[number].value for number in sorted(parts))) == stated)
 
     def _lock_by_default(self, path: str) -> None:
-        _, bucket_name, name = path.encode("latin-1").decode().split("/", 2)
-        bucket = self.backend.buckets[bucket_name]
-        key = bucket.keys.get(name)
+        bucket, key = self.backend.buckets[path.split("/")[1]], self._key(path)
         if key is not None and key.lock_mode is None and bucket.has_default_lock:
             key.lock_mode, key.lock_until = bucket.default_lock_mode, bucket.default_retention()
+
+    def _key(self, path: str) -> Any:
+        _, bucket, name = [*path.encode("latin-1").decode().split("/", 2), ""][:3]
+        return self.backend.buckets[bucket].keys.get(name) if bucket in self.backend.buckets else None
+
+
+def _refuse(start_response: StartResponse, status: str, code: str) -> Iterable[bytes]:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Refused.</Message></Error>".encode()
+    start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 _MOTO = DomainDispatcherApplication(create_backend_app)
@@ -144,6 +180,7 @@ def serving_s3(*, strict: bool = True) -> Iterator[S3Service]:
         server.server_close()
         for name in set(service.backend.buckets) - set(known):
             del service.backend.buckets[name]
+            s3_backends.bucket_accounts.pop(name, None)  # where moto would look for it, and for ever
 
 
 def crc32c(content: bytes) -> str:

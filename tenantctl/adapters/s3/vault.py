@@ -192,10 +192,11 @@ class S3Vault:
             )
         if "ContentLength" not in head or "LastModified" not in head or head.get("VersionId") != version:
             raise Transient(f"S3's answer when asked to {doing} is cut short.")
-        whole = head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+        stated = head.get("ChecksumCRC32C", "")
+        whole = head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and "-" not in stated  # "…-3": of three parts
         return ObjectSeen(
             size=head["ContentLength"],
-            crc32c=head.get("ChecksumCRC32C", "") if whole else "",
+            crc32c=stated if whole else "",
             created_at=head["LastModified"],
             retained_until=head.get("ObjectLockRetainUntilDate")
             if head.get("ObjectLockMode") == "COMPLIANCE"
