@@ -33,6 +33,13 @@ class CopyState(StrEnum):
     ABSENT = "absent"  # never came to be, and was seen not to be there
 
 
+class Store(StrEnum):
+    """Whose object store a copy is in, by the scheme of its addresses."""
+
+    GOOGLE = "gs"
+    AMAZON = "s3"  # a further copy off Google's cloud: it never counts toward `copies_min`
+
+
 class VerificationLevel(StrEnum):
     """What was proved of a backup, from least to most."""
 
@@ -63,6 +70,9 @@ class Copy:
     )
     verified_at: datetime | None = None
     verified_level: VerificationLevel | None = None
+    repairs: int = 0  # how often it was made again from another copy
+    store: Store = Store.GOOGLE
+    held_at: datetime | None = None  # when the store was made to hold it, for the law; None once it is let go
 
     @property
     def manifest_name(self) -> str:
@@ -70,9 +80,15 @@ class Copy:
         return manifest_name(self.object_name)
 
     @property
+    def address(self) -> str:
+        """Where the object is, with its store."""
+        return f"{self.store}://{self.bucket}/{self.object_name}"
+
+    @property
     def residue_id(self) -> str:
-        """This copy's line in the residue inventory."""
-        return f"copy/{self.backup_id}/{self.region}"
+        """This copy's line in the residue inventory; made again it has another, since a lapse stays written."""
+        again = f"/{self.repairs}" if self.repairs else ""
+        return f"copy/{self.backup_id}/{self.region}{again}"
 
     @property
     def key_residue_id(self) -> str:
@@ -160,3 +176,8 @@ def manifest_name(name: str) -> str:
 def bucket_name(prefix: str, region: str, retention_class: RetentionClass, age_days: int) -> str:
     """The bucket for copies of one class and term in one region; another term is another bucket."""
     return f"{prefix}-{region}-{retention_class}-{age_days}d"
+
+
+def bucket_of_term(bucket: str, retention_class: RetentionClass, age_days: int) -> bool:
+    """Whether a bucket, in whichever region, is that of a class and term."""
+    return bucket.endswith(f"-{retention_class}-{age_days}d")

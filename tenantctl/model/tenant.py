@@ -24,6 +24,7 @@ class Wanted(StrEnum):
 
     LIVING = "living"
     LEAVING = "leaving"
+    ERASED = "erased"  # by an approved erasure; nothing newer can be wanted
 
 
 class IntentKind(StrEnum):
@@ -69,6 +70,14 @@ class Hosting:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a tenant's database is restored from: a backup, and whose backup that is."""
+
+    backup_id: str
+    tenant_uid: str
+
+
+@dataclass(frozen=True)
 class Tenant:
     """One customer's row in the registry, as read at one moment."""
 
@@ -87,6 +96,13 @@ class Tenant:
     logins_closed_at: datetime | None = None
     destroy_after: datetime | None = None
     destroyed_at: datetime | None = None
+    restored_from: Origin | None = None  # of this generation of the database; None if it began empty
+    restored_at: datetime | None = None  # when that was seen to be whole
+
+    @property
+    def awaits_data(self) -> bool:
+        """Whether its database is to be filled from a backup, and has not been yet."""
+        return self.restored_from is not None and self.restored_at is None
 
     @property
     def label(self) -> str:

@@ -40,6 +40,8 @@ class Databases(Protocol):
     2. `look` answers gone only if the instance itself answered.
     3. Whatever would change or drop a database whose marker is not its tenant's is Refused.
     4. An instance that does not answer in time raises Transient.
+    5. `restore` goes into an empty database and no other, and runs with no more rights than the customer has; at its
+       end, however it ends, the customer's login is closed.
     """
 
     def look(self, hosting: Hosting) -> Sighting[DatabaseSeen]:
@@ -83,6 +85,30 @@ class Databases(Protocol):
 
     def drop_roles(self, hosting: Hosting) -> None:
         """Drops both roles; the database must be gone."""
+
+    def look_empty(self, hosting: Hosting) -> bool:
+        """Whether nothing but what `prepare` made is in the database.
+
+        Raises:
+            NotFound: there is no such database.
+        """
+
+    def restore(self, hosting: Hosting, chunks: Iterator[bytes], *, source: Hosting) -> Sequence[str]:
+        """Restores an archive into the tenant's empty database: all that it has, owned by the tenant's owner.
+
+        What names the roles of `source`, whose database was dumped, is made to name the tenant's own.
+
+        Returns:
+            What was left out, because no tenant's role may make it or because it failed by itself: privileges, policies
+            and the content of materialized views, as the archive lists them. Rows are never left out.
+
+        Raises:
+            Refused: the database is not empty, or the archive does not restore; what came so far stays in it.
+            Transient: the instance, or whatever gives the chunks, went away meanwhile; likewise.
+        """
+
+    def digests(self, hosting: Hosting) -> Mapping[str, TableDigest]:
+        """Rows and checksum of each table."""
 
     def dump(self, hosting: Hosting) -> AbstractContextManager[Dump]:
         """A dump of one consistent snapshot; leaving the block early ends `pg_dump`."""

@@ -11,7 +11,7 @@ from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Duty
-from tenantctl.model.tenant import Instance, Intent, IntentKind, Tenant
+from tenantctl.model.tenant import Instance, Intent, IntentKind, Origin, Tenant
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Alarm:
 class NewTenant:
     """What a request for a tenant says; the registry adds instance, generation and times.
 
-    `explanation` is the placement's own JSON object, stored as it is.
+    `explanation` is the placement's own JSON object, stored as it is; `evidence`
+    is journalled with the request, and is JSON too.
     """
 
     uid: str
@@ -55,6 +56,8 @@ class NewTenant:
     explanation: Mapping[str, Any]
     cause: str
     instructing_party: str
+    restored_from: Origin | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FencedWrites(Protocol):
@@ -80,6 +83,18 @@ class FencedWrites(Protocol):
 
     def clear_closing(self) -> None:
         """Forgets `logins_closed_at` and `destroy_after`: the customer came back."""
+
+    def rehost(self, region: str, origin: Origin, explanation: Mapping[str, Any]) -> None:
+        """Places the tenant anew, in its next generation, on a region's emptiest instance, to be filled from a backup.
+
+        The new database has its line in the residue inventory from here on; that of the generation before stays open.
+
+        Raises:
+            Refused: no instance of the region has room.
+        """
+
+    def record_restored(self) -> None:
+        """Writes that the database was filled from its origin, and seen to be whole."""
 
     def journal(self, event: str, **body: Any) -> None:
         """Appends to the tenant's chain; values must be JSON."""
@@ -204,6 +219,13 @@ class Registry(Protocol):
 
     def tenants(self, *, states: Sequence[State] = ()) -> Sequence[Tenant]:
         """Tenants by name and uid; of all states, or of those given."""
+
+    def owner_of(self, backup_id: str) -> Tenant:
+        """The tenant whose backup has this id, in whichever state.
+
+        Raises:
+            NotFound: no backup has it.
+        """
 
     def lease_of(self, uid: str) -> Lease | None:
         """Who holds the tenant now, if anyone."""

@@ -8,7 +8,7 @@ import asyncio
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,12 +19,14 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Engine, event
 
+from tenantctl.adapters.postgres.decisions import PostgresDecisions
 from tenantctl.adapters.postgres.migrations import grant_app, upgrade
 from tenantctl.adapters.postgres.registry import PostgresRegistry
 from tenantctl.adapters.postgres.registry_engine import registry_engine
 from tenantctl.localcloud.clusters import Cluster, ServerSetup
 from tenantctl.localcloud.template import ADMIN_DATABASE, ADMIN_ROLE, SUPERUSER_ROLE, ensure_template
 from tenantctl.pgbin import cache_folder, server_account, server_programs
+from tests.contracts.registry_samples import Office
 
 MIGRATOR = "migrator@example.com"
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -98,6 +100,11 @@ class RegistryDatabase:
     def registry(self, login: str) -> PostgresRegistry:
         """The registry as this login reaches it."""
         return PostgresRegistry(self.engine(login))
+
+    def office(self, advance: Callable[[timedelta], None] = lambda _: None) -> Office:
+        """The registry and its decisions as two people reach them."""
+        decisions = (PostgresDecisions(self.engine(login)) for login in (ALICE, BOB))
+        return Office(self.registry(ALICE), self.registry(BOB), advance, *decisions)
 
     def session(self, login: str) -> psycopg.Connection[Any]:
         """A bare session of a login, each statement its own transaction."""

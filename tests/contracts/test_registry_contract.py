@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.registry import MemoryRegistry
-from tests.contracts.postgres import ALICE, BOB, PostgresCluster, postgres_cluster
+from tests.contracts.decisions_contract import DecisionsContract
+from tests.contracts.postgres import PostgresCluster, postgres_cluster
 from tests.contracts.registry_contract import RegistryContract
 from tests.contracts.registry_samples import Office
 from tests.contracts.registry_work_contract import WorkContract
@@ -20,7 +22,7 @@ def cluster() -> Iterator[PostgresCluster]:
         yield running
 
 
-class TestInMemory(RegistryContract, WritesContract, WorkContract):
+class TestInMemory(RegistryContract, WritesContract, WorkContract, DecisionsContract):
     """The registry that the rooms' tests use."""
 
     @pytest.fixture
@@ -33,10 +35,11 @@ class TestInMemory(RegistryContract, WritesContract, WorkContract):
             offset += duration
 
         registry = MemoryRegistry(lambda: datetime.now(UTC) + offset, "alice@example.com")
-        return Office(registry, registry.as_actor("bob@example.com"), advance)
+        colleague = registry.as_actor("bob@example.com")
+        return Office(registry, colleague, advance, MemoryDecisions(registry), MemoryDecisions(colleague))
 
 
-class TestOnPostgres(RegistryContract, WritesContract, WorkContract):
+class TestOnPostgres(RegistryContract, WritesContract, WorkContract, DecisionsContract):
     """The registry that everything else uses, reached by logins that are members of registry_app and no more."""
 
     @pytest.fixture
@@ -47,4 +50,4 @@ class TestOnPostgres(RegistryContract, WritesContract, WorkContract):
             def advance(duration: timedelta) -> None:
                 database.offset += duration
 
-            yield Office(database.registry(ALICE), database.registry(BOB), advance)
+            yield database.office(advance)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Never
 
@@ -38,7 +39,7 @@ def database(cluster: PostgresCluster) -> Iterator[RegistryDatabase]:
 
 @pytest.fixture
 def office(database: RegistryDatabase) -> Office:
-    return Office(database.registry(ALICE), database.registry(BOB), lambda _: None)
+    return database.office()
 
 
 def test_a_connection_is_given_its_limits(database: RegistryDatabase) -> None:
@@ -163,7 +164,7 @@ def test_a_worker_that_sleeps_in_a_block_loses_it(office: Office, database: Regi
         wait_until_alone(database)
 
     with pytest.raises(Transient):
-        Office(registry, registry, office.advance).write(lease, sleep)
+        replace(office, registry=registry).write(lease, sleep)
     assert list(office.registry.alarms()) == []
     office.write(lease, lambda writes: writes.journal("awake"))
 

@@ -104,7 +104,7 @@ class Archive:
 @contextmanager
 def archive_in(cluster: PostgresCluster) -> Iterator[Archive]:
     with cluster.registry_database() as database:
-        office = Office(database.registry(ALICE), database.registry(BOB), lambda _: None)
+        office = database.office()
         tenant = office.tenant("acme", uid="acme")
         with office.registry.fenced(office.lease(tenant)) as writes:
             writes.move(Event.DATABASE_READY)

@@ -5,13 +5,13 @@ JSON lines and not PostgreSQL's archive, but ends, breaks off and is refused in 
 """
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from tenantctl.adapters.memory.archives import FIRST_LINE, LAST_LINE, MemoryDump, digest_of, refill
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
@@ -20,10 +20,7 @@ from tenantctl.ports.databases import DatabaseSeen, Dump, LoginsSeen
 
 Seen = TypeVar("Seen")
 
-SERVER_VERSION: Final = "18.6"
 _EXTENSIONS: Final = frozenset({"citext", "hstore", "pg_trgm", "plpgsql", "unaccent"})
-_FIRST_LINE: Final = b"memory archive\n"
-_LAST_LINE: Final = b"end\n"
 
 
 @dataclass
@@ -203,13 +200,31 @@ class MemoryDatabases:
         for name in (hosting.login, hosting.owner):
             instance.roles.pop(name, None)
 
+    def look_empty(self, hosting: Hosting) -> bool:
+        """See the port."""
+        return not self._own(hosting).tables
+
+    def restore(self, hosting: Hosting, chunks: Iterator[bytes], *, source: Hosting) -> Sequence[str]:
+        """See the port; a line at a time, so that a restore which breaks off leaves what came before."""
+        database = self._own(hosting)
+        if database.tables:
+            raise Refused(f"The database {hosting.database} on {hosting.instance} is not empty.")
+        self.close_logins(hosting)
+        refill(database.tables, hosting.database, chunks)
+        return ()
+
+    def digests(self, hosting: Hosting) -> Mapping[str, TableDigest]:
+        """See the port."""
+        return {table: digest_of(rows) for table, rows in sorted(self._own(hosting).tables.items())}
+
     def dump(self, hosting: Hosting) -> AbstractContextManager[Dump]:
         """See the port."""
         return self._dump(hosting)
 
     @contextlib.contextmanager
     def _dump(self, hosting: Hosting) -> Iterator[Dump]:
-        yield MemoryDump(self._own(hosting), self.instances)
+        database = self._own(hosting)
+        yield MemoryDump(database.tables, database.forced, lambda: self.instances.dump_breaks_after)
 
     def _own(self, hosting: Hosting) -> MemoryDatabase:
         database = self.instances.answering(hosting.instance).databases.get(hosting.database)
@@ -225,36 +240,6 @@ class MemoryDatabases:
         if role is None:
             raise NotFound(f"The instance {hosting.instance} has no role {hosting.login}.")
         return role
-
-
-class MemoryDump:
-    """A dump in memory: the rows as they were when it was begun."""
-
-    def __init__(self, database: MemoryDatabase, instances: MemoryInstances) -> None:
-        self._tables = {name: tuple(rows) for name, rows in database.tables.items()}
-        self._forced = sorted(database.forced)
-        self._instances = instances
-
-    @property
-    def tables(self) -> Mapping[str, TableDigest]:
-        """See the port."""
-        return {name: digest_of(rows) for name, rows in sorted(self._tables.items())}
-
-    @property
-    def server_version(self) -> str:
-        """See the port."""
-        return SERVER_VERSION
-
-    def chunks(self) -> Iterator[bytes]:
-        """See the port; a line at a time."""
-        if self._forced:
-            raise Transient(f"The dump failed: row security is forced on {self._forced[0]}")
-        lines = [json.dumps([name, list(rows)]).encode() + b"\n" for name, rows in sorted(self._tables.items())]
-        for number, line in enumerate((_FIRST_LINE, *lines, _LAST_LINE)):
-            breaks_after = self._instances.dump_breaks_after
-            if breaks_after is not None and number >= breaks_after:
-                raise Transient("The dump failed: it broke off.")
-            yield line
 
 
 class MemoryScratch:
@@ -274,7 +259,7 @@ class MemoryScratch:
         """See the port."""
         database = self._scratch(instance, name)
         lines = b"".join(chunks).splitlines(keepends=True)
-        if not lines or lines[0] != _FIRST_LINE or lines[-1] != _LAST_LINE:
+        if not lines or lines[0] != FIRST_LINE or lines[-1] != LAST_LINE:
             raise Refused(f"The archive does not restore into {name}: it is none, or not whole.")
         for line in lines[1:-1]:
             table, rows = json.loads(line)
@@ -285,7 +270,7 @@ class MemoryScratch:
     def read_through(self, chunks: Iterator[bytes]) -> None:
         """See the port."""
         lines = b"".join(chunks).splitlines(keepends=True)
-        if not lines or lines[0] != _FIRST_LINE or lines[-1] != _LAST_LINE:
+        if not lines or lines[0] != FIRST_LINE or lines[-1] != LAST_LINE:
             raise Refused("The archive cannot be read: it is none, or not whole.")
 
     def digests(self, instance: str, name: str) -> Mapping[str, TableDigest]:
@@ -313,12 +298,6 @@ class MemoryScratch:
         if database is None:
             raise NotFound(f"The instance {instance} has no database {name}.")
         return database
-
-
-def digest_of(rows: Sequence[str]) -> TableDigest:
-    """Rows and checksum of a table, whatever the order of its rows."""
-    sums = (int.from_bytes(hashlib.sha256(row.encode()).digest()[:8]) for row in rows)
-    return TableDigest(len(rows), str(sum(sums)))
 
 
 def _check(name: str) -> None:

@@ -20,16 +20,16 @@ from tenantctl.adapters.registry_rules import (
     instance_differs,
     lease_lost,
     name_taken,
-    no_room,
     superseded,
     uid_used,
+    unknown_backup,
     unknown_tenant,
 )
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
-from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Intent, IntentKind, Tenant
+from tenantctl.model.tenant import Hosting, Instance, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant
 
 
@@ -50,6 +50,11 @@ class MemoryRegistry:
         other = copy.copy(self)
         other._actor = actor
         return other
+
+    @property
+    def shelf(self) -> Shelf:
+        """What it is kept on, for whatever else stands there."""
+        return self._shelf
 
     def now(self) -> datetime:
         """The registry's time, UTC."""
@@ -72,12 +77,12 @@ class MemoryRegistry:
             if new.uid in self._shelf.books:
                 raise uid_used(new.uid)
             now = self.now()
-            tenant = _requested(new, self._emptiest_instance(new.region), now)
+            tenant = _requested(new, self._shelf.emptiest_instance(new.region), now)
             kind = IntentKind.CREATE
             intent = Intent(1, new.uid, kind, new.cause, new.instructing_party, now, now, self._actor)
             residue = database_residue(tenant.hosting, now)
             book = Book(tenant, dict(new.explanation), (intent,), residues={residue.id: residue})
-            body = {"intent": 1, "generation": 1, "instance": tenant.hosting.instance}
+            body = {**new.evidence, "intent": 1, "generation": 1, "instance": tenant.hosting.instance}
             self._shelf.replace(book.with_entry(REQUEST_EVENTS[kind], body, at=now, actor=self._actor))
             return tenant
 
@@ -138,6 +143,14 @@ class MemoryRegistry:
         with self._shelf.lock:
             found = [book.tenant for book in self._shelf.books.values() if not states or book.tenant.state in states]
         return sorted(found, key=lambda tenant: (tenant.name is None, tenant.name or "", tenant.uid))
+
+    def owner_of(self, backup_id: str) -> Tenant:
+        """The tenant whose backup has this id."""
+        with self._shelf.lock:
+            for book in self._shelf.books.values():
+                if any(backup.id == backup_id for backup in book.all_backups()):
+                    return book.tenant
+        raise unknown_backup(backup_id)
 
     def lease_of(self, uid: str) -> Lease | None:
         """Who holds the tenant now, if anyone."""
@@ -248,8 +261,11 @@ class MemoryRegistry:
         """One transaction under the lease."""
         with self._shelf.writing(lease.tenant_uid) as book:
             writes = MemoryFencedWrites(self._shelf, book, lease, plan_digest, self._actor)
-            yield writes
-            writes.finish()
+            try:
+                yield writes
+                writes.finish()
+            finally:
+                writes.let_go()
 
     def _known(self, uid: str) -> Book | None:
         with self._shelf.lock:
@@ -262,15 +278,6 @@ class MemoryRegistry:
             replace(book, tenant=tenant, lease=lease, lease_intent=tenant.intent_id, epoch=lease.epoch, wake_at=None)
         )
         return lease
-
-    def _emptiest_instance(self, region: str) -> Instance:
-        hosting = [
-            one for one in self._shelf.counted_instances() if one.region == region and one.role is InstanceRole.TENANTS
-        ]
-        with_room = [one for one in hosting if one.databases < one.databases_max]
-        if not with_room:
-            raise no_room(region, hosting)
-        return min(with_room, key=lambda one: (one.databases, one.name))
 
 
 def _requested(new: NewTenant, instance: Instance, now: datetime) -> Tenant:
@@ -287,6 +294,7 @@ def _requested(new: NewTenant, instance: Instance, now: datetime) -> Tenant:
         extensions=tuple(new.extensions),
         created_at=now,
         due_at=now,
+        restored_from=new.restored_from,
     )
 
 

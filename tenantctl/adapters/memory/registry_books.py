@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from tenantctl.adapters.registry_rules import DEAD, body_text, busy, unknown_tenant
+from tenantctl.adapters.memory.decisions_ledger import Ledger
+from tenantctl.adapters.registry_rules import DEAD, body_text, busy, no_room, unknown_tenant
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
-from tenantctl.model.tenant import Instance, Intent, Tenant
+from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
 from tenantctl.ports.registry import Alarm, Lease
 
 LOCK_WAIT_SECONDS: Final = 5.0
@@ -99,6 +100,7 @@ class Shelf:
         self.lock = threading.RLock()  # held for as long as it takes to look or to replace, never longer
         self.books: dict[str, Book] = {}
         self.instances: dict[str, Instance] = {}
+        self.ledger = Ledger()
         self._row_locks: dict[str, threading.Lock] = {}
 
     def book(self, uid: str) -> Book:
@@ -144,6 +146,18 @@ class Shelf:
         with self.lock:
             tenants = (book.tenant for book in self.books.values())
             return next((one for one in tenants if one.name == name and one.state not in DEAD), None)
+
+    def emptiest_instance(self, region: str) -> Instance:
+        """The instance for tenants that has the most room in a region, by what is placed there now.
+
+        Raises:
+            Refused: none has any.
+        """
+        hosting = [one for one in self.counted_instances() if one.region == region and one.role is InstanceRole.TENANTS]
+        with_room = [one for one in hosting if one.databases < one.databases_max]
+        if not with_room:
+            raise no_room(region, hosting)
+        return min(with_room, key=lambda one: (one.databases, one.name))
 
     def counted_instances(self) -> list[Instance]:
         """The instances by name, each with the databases placed on it."""

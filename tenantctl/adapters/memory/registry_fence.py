@@ -1,25 +1,33 @@
 """Writes under a lease on a book in memory: gathered on a copy, which takes the book's place at the end or never."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from tenantctl.adapters.decision_rules import NOTICE_WRITTEN, check_spendable, let_through_before, unknown_proposal
+from tenantctl.adapters.memory.decisions_ledger import Counted, cap_count
 from tenantctl.adapters.memory.registry_books import Book, Shelf, with_backup, with_residue
 from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
     BLANKED_TIME_ZONE,
+    REHOSTED,
     SLOT_TAKEN_IN,
     check_change,
     check_subject,
+    database_residue,
     later_closing,
     lease_lost,
     move_body,
+    rehosted_body,
     slot_taken,
 )
 from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
-from tenantctl.model.tenant import Tenant
+from tenantctl.model.tenant import Origin, Tenant, Wanted
 from tenantctl.ports.registry import Alarm, Lease
 
 
@@ -40,6 +48,8 @@ class MemoryFencedWrites:
     def __init__(self, shelf: Shelf, book: Book, lease: Lease, plan_digest: str, actor: str) -> None:
         self._shelf, self._lease, self._plan_digest, self._actor = shelf, lease, plan_digest, actor
         self._now = shelf.clock()
+        self._at_the_end: list[Callable[[], None]] = []
+        self._counting = False
         if not book.is_held_by(lease, self._now):
             raise lease_lost(lease)
         self._book = book
@@ -70,6 +80,20 @@ class MemoryFencedWrites:
     def clear_closing(self) -> None:
         """Forgets both dates."""
         self._change(logins_closed_at=None, destroy_after=None)
+
+    def rehost(self, region: str, origin: Origin, explanation: Mapping[str, Any]) -> None:
+        """Places the tenant anew, in its next generation, to be filled from a backup."""
+        before = self.tenant.hosting
+        instance = self._shelf.emptiest_instance(region)
+        hosting = replace(before, instance=instance.name, region=region, generation=before.generation + 1)
+        self._change(hosting=hosting, restored_from=origin, restored_at=None)
+        self._book = replace(self._book, explanation=dict(explanation))
+        self.put_residue(database_residue(hosting, self._now))
+        self.journal(REHOSTED, **rehosted_body(before, hosting, origin))
+
+    def record_restored(self) -> None:
+        """Writes when the database was seen to be whole."""
+        self._change(restored_at=self._now)
 
     def journal(self, event: str, **body: Any) -> None:
         """Appends an entry."""
@@ -125,10 +149,60 @@ class MemoryFencedWrites:
         self._change(name=None, time_zone=BLANKED_TIME_ZONE)
         self._book = replace(self._book, explanation={})
 
+    def freezes(self) -> Sequence[Freeze]:
+        """The open freezes of the tenant's region."""
+        return self._shelf.ledger.open_freezes(self.tenant.hosting.region)
+
+    def holds(self) -> Sequence[Hold]:
+        """The tenant's open holds; who places one takes the tenant's lock first, which is ours."""
+        return self._shelf.ledger.open_holds(self.tenant.uid)
+
+    def cap_count(self, act: Act) -> CapCount:
+        """What the cap is held against, counted once everybody else who counts has come to the end."""
+        if not self._counting:
+            self._shelf.ledger.counting.acquire()
+            self._counting = True
+        return cap_count(self._shelf, act, self.tenant.hosting.region, now=self._now)
+
+    def count_act(self, act: Act, batch: str | None = None) -> None:
+        """Counts an act."""
+        if batch is not None and self._shelf.ledger.let_through(batch, self.tenant.uid):
+            raise let_through_before(self.tenant.uid, batch)
+        counted = Counted(self.tenant.uid, act, self.tenant.hosting.region, self._now, batch)
+        self._at_the_end.append(lambda: self._shelf.ledger.acts.append(counted))
+
+    def spend(self, digest: str) -> None:
+        """Makes use of an approval."""
+        proposal = self._shelf.ledger.proposals.get(digest)
+        if proposal is None:
+            raise unknown_proposal(digest, [])
+        check_spendable(proposal, now=self._now)
+        self._at_the_end.append(lambda: self._shelf.ledger.spend(digest, self._now))
+
+    def put_notice(self, kind: str, *, closing: datetime, destroy_after: datetime) -> None:
+        """Puts a notice into the outbox."""
+        ledger, uid = self._shelf.ledger, self.tenant.uid
+        if any((one.kind, one.closing) == (kind, closing) for one in ledger.notices_of(uid)):
+            return
+        number = len(ledger.notices) + 1
+        self._at_the_end.append(lambda: ledger.put_notice(uid, kind, closing, destroy_after, self._now))
+        self.journal(NOTICE_WRITTEN, notice=number, kind=kind, destroy_after=rfc3339(destroy_after))
+
+    def want_erased(self) -> None:
+        """Sets what is wanted."""
+        self._change(wanted=Wanted.ERASED)
+
+    def let_go(self) -> None:
+        """Lets others count; to be called once, however the transaction ended."""
+        if self._counting:
+            self._shelf.ledger.counting.release()
+
     def finish(self) -> None:
         """Puts the changed book in its place; to be called once, at the end."""
         check_change(self._shelf.book(self.tenant.uid).tenant, self.tenant)
         self._shelf.replace(self._book)
+        for write in self._at_the_end:
+            write()
 
     def _change(self, **changes: Any) -> None:
         self._book = replace(self._book, tenant=replace(self.tenant, **changes))

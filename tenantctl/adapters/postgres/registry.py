@@ -102,6 +102,11 @@ class PostgresRegistry:
         with self._statement() as connection:
             return registry_reads.tenants(connection, states)
 
+    def owner_of(self, backup_id: str) -> Tenant:
+        """The tenant whose backup has this id."""
+        with self._statement() as connection:
+            return registry_reads.owner_of(connection, backup_id)
+
     def lease_of(self, uid: str) -> Lease | None:
         """Who holds the tenant now, if anyone."""
         with self._statement() as connection:

@@ -13,24 +13,36 @@ from sqlalchemy import Connection, Table, exists, insert, literal, select, updat
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tenantctl.adapters.postgres import schema
+from tenantctl.adapters.decision_rules import (
+    NOTICE_WRITTEN,
+    check_spendable,
+    let_through_before,
+    unknown_proposal,
+)
+from tenantctl.adapters.postgres import decisions_sql, schema
+from tenantctl.adapters.postgres.registry_requests import emptiest_instance
 from tenantctl.adapters.postgres.registry_rows import columns_of, tenant_of
 from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
     BLANKED_TIME_ZONE,
+    REHOSTED,
     SLOT_TAKEN_IN,
     body_text,
     check_change,
     check_subject,
+    database_residue,
     later_closing,
     lease_lost,
     move_body,
+    rehosted_body,
     slot_taken,
 )
 from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
-from tenantctl.model.tenant import Tenant
+from tenantctl.model.tenant import Origin, Tenant, Wanted
 from tenantctl.ports.registry import Lease
 
 _tenants = schema.tenants.c
@@ -89,6 +101,24 @@ class PostgresFencedWrites:
     def clear_closing(self) -> None:
         """Forgets both dates."""
         self._change(logins_closed_at=None, destroy_after=None)
+
+    def rehost(self, region: str, origin: Origin, explanation: Mapping[str, Any]) -> None:
+        """Places the tenant anew, in its next generation, to be filled from a backup."""
+        before = self._tenant.hosting
+        instance = emptiest_instance(self._connection, region)
+        hosting = replace(before, instance=instance.name, region=region, generation=before.generation + 1)
+        self._tenant = replace(self._tenant, hosting=hosting, restored_from=origin, restored_at=None)
+        self._changes.update(region=region, instance=instance.name, generation=hosting.generation)
+        self._changes.update(restored_from_backup=origin.backup_id, restored_from_tenant=origin.tenant_uid)
+        self._changes.update(restored_at=None)
+        placement = {"tenant_uid": hosting.uid, "generation": hosting.generation, "explanation": dict(explanation)}
+        self._connection.execute(insert(schema.placements).values(placement).inline())
+        self.put_residue(database_residue(hosting, self._now))
+        self.journal(REHOSTED, **rehosted_body(before, hosting, origin))
+
+    def record_restored(self) -> None:
+        """Writes when the database was seen to be whole."""
+        self._change(restored_at=self._now)
 
     def journal(self, event: str, **body: Any) -> None:
         """Gathers an entry."""
@@ -156,6 +186,56 @@ class PostgresFencedWrites:
         self._connection.execute(update(placements).where(placements.c.tenant_uid == uid).values(explanation={}))
         past = (alarms.c.tenant_uid == uid, alarms.c.cleared_at.is_not(None))
         self._connection.execute(update(alarms).where(*past).values(reason=""))
+
+    def freezes(self) -> Sequence[Freeze]:
+        """The open freezes of the tenant's region."""
+        return decisions_sql.open_freezes(self._connection, self._tenant.hosting.region)
+
+    def holds(self) -> Sequence[Hold]:
+        """The tenant's open holds; who places one locks the tenant's row first, which is ours."""
+        return decisions_sql.open_holds(self._connection, self._lease.tenant_uid)
+
+    def cap_count(self, act: Act) -> CapCount:
+        """What the cap is held against, counted once everybody else who counts has committed."""
+        region = self._tenant.hosting.region
+        decisions_sql.lock_cap(self._connection, act, region)
+        return decisions_sql.cap_count(self._connection, act, region)
+
+    def count_act(self, act: Act, batch: str | None = None) -> None:
+        """Counts an act."""
+        region = self._tenant.hosting.region
+        values = {"tenant_uid": self._lease.tenant_uid, "act": act.value, "region": region, "batch": batch}
+        counting = upsert(schema.acts).values(values).on_conflict_do_nothing().returning(schema.acts.c.id)
+        if self._connection.execute(counting).first() is None:
+            raise let_through_before(self._lease.tenant_uid, batch or "")
+
+    def spend(self, digest: str) -> None:
+        """Makes use of an approval, whose row is locked until this ends."""
+        columns = schema.proposals.c
+        this = columns.digest == digest
+        self._connection.execute(select(columns.digest).where(this).with_for_update())
+        for proposal in decisions_sql.proposals_where(self._connection, this):
+            check_spendable(proposal, now=self._now)
+            self._connection.execute(update(schema.proposals).where(this).values(spent_at=schema.now()))
+            return
+        raise unknown_proposal(digest, [])
+
+    def put_notice(self, kind: str, *, closing: datetime, destroy_after: datetime) -> None:
+        """Puts a notice into the outbox."""
+        values = {
+            "tenant_uid": self._lease.tenant_uid,
+            "kind": kind,
+            "closing": closing,
+            "destroy_after": destroy_after,
+        }
+        putting = upsert(schema.notices).values(values).on_conflict_do_nothing().returning(schema.notices.c.id)
+        row = self._connection.execute(putting).first()
+        if row is not None:
+            self.journal(NOTICE_WRITTEN, notice=row.id, kind=kind, destroy_after=rfc3339(destroy_after))
+
+    def want_erased(self) -> None:
+        """Sets what is wanted."""
+        self._change(wanted=Wanted.ERASED)
 
     def finish(self) -> None:
         """Writes what was gathered; to be called once, before the commit.

@@ -16,7 +16,7 @@ from tenantctl.adapters.postgres.registry_rows import (
     residue_of,
     tenant_of,
 )
-from tenantctl.adapters.registry_rules import DEAD, unknown_tenant
+from tenantctl.adapters.registry_rules import DEAD, unknown_backup, unknown_tenant
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
@@ -52,6 +52,16 @@ def tenants(connection: Connection, states: Sequence[State]) -> Sequence[Tenant]
     if states:
         question = question.where(_tenants.state.in_([state.value for state in states]))
     return [tenant_of(row) for row in connection.execute(question)]
+
+
+def owner_of(connection: Connection, backup_id: str) -> Tenant:
+    """The tenant whose backup has this id."""
+    backups = schema.backups.c
+    question = select(schema.tenants).join(schema.backups, backups.tenant_uid == _tenants.uid)
+    row = connection.execute(question.where(backups.id == backup_id)).first()
+    if row is None:
+        raise unknown_backup(backup_id)
+    return tenant_of(row)
 
 
 def lease_of(connection: Connection, uid: str) -> Lease | None:

@@ -35,7 +35,7 @@ _FIRST_GENERATION = 1
 
 def request_tenant(connection: Connection, new: NewTenant) -> Tenant:
     """Places and writes a tenant; two requests for one region wait for each other, so neither overfills an instance."""
-    instance = _emptiest_instance(connection, new.region)
+    instance = emptiest_instance(connection, new.region)
     tenant = _insert_tenant(connection, new, instance)
     connection.execute(
         insert(schema.intents).values(
@@ -54,7 +54,8 @@ def request_tenant(connection: Connection, new: NewTenant) -> Tenant:
     )
     residue = database_residue(tenant.hosting, tenant.created_at)
     connection.execute(insert(schema.residues).values(columns_of(residue)))
-    body = {"intent": tenant.intent_id, "generation": tenant.hosting.generation, "instance": instance.name}
+    placed = {"intent": tenant.intent_id, "generation": tenant.hosting.generation, "instance": instance.name}
+    body = {**new.evidence, **placed}
     append(connection, new.uid, REQUEST_EVENTS[IntentKind.CREATE], body)
     return tenant
 
@@ -131,7 +132,12 @@ def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]
     connection.execute(insert(schema.journal).values(values).inline())
 
 
-def _emptiest_instance(connection: Connection, region: str) -> Instance:
+def emptiest_instance(connection: Connection, region: str) -> Instance:
+    """The instance that has the most room in a region, and keeps it until the transaction ends.
+
+    Raises:
+        Refused: none has any.
+    """
     columns = schema.instances.c
     lock = select(columns.name).where(columns.region == region, columns.role == InstanceRole.TENANTS.value)
     connection.execute(lock.order_by(columns.name).with_for_update(key_share=True)).all()
@@ -158,6 +164,8 @@ def _insert_tenant(connection: Connection, new: NewTenant, instance: Instance) -
         connection_limit=new.connection_limit,
         extensions=list(new.extensions),
         due_at=schema.now(),
+        restored_from_backup=new.restored_from.backup_id if new.restored_from else None,
+        restored_from_tenant=new.restored_from.tenant_uid if new.restored_from else None,
     )
     try:
         return tenant_of(connection.execute(statement.returning(schema.tenants)).one())

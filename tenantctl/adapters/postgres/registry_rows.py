@@ -14,11 +14,12 @@ from tenantctl.model.backup import (
     Residue,
     ResidueKind,
     RetentionClass,
+    Store,
     VerificationLevel,
 )
 from tenantctl.model.journal import Entry
 from tenantctl.model.lifecycle import State
-from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Intent, IntentKind, Tenant, Wanted
+from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Intent, IntentKind, Origin, Tenant, Wanted
 
 
 def tenant_of(row: Row[Any]) -> Tenant:
@@ -43,6 +44,8 @@ def tenant_of(row: Row[Any]) -> Tenant:
         logins_closed_at=row.logins_closed_at,
         destroy_after=row.destroy_after,
         destroyed_at=row.destroyed_at,
+        restored_from=_origin(row),
+        restored_at=row.restored_at,
     )
 
 
@@ -58,7 +61,12 @@ def instance_of(row: Row[Any], databases: int = 0) -> Instance:
 
 def copy_of(row: Row[Any]) -> Copy:
     """A row of `copies`."""
-    return Copy(**{**row._mapping, "state": CopyState(row.state), "verified_level": _level(row.verified_level)})
+    typed = {
+        "state": CopyState(row.state),
+        "store": Store(row.store),
+        "verified_level": _level(row.verified_level),
+    }
+    return Copy(**{**row._mapping, **typed})
 
 
 def backup_of(row: Row[Any], copies: tuple[Copy, ...]) -> Backup:
@@ -87,6 +95,12 @@ def columns_of(record: Backup | Copy | Residue) -> Mapping[str, Any]:
     """The fields of a record as values for the columns of the same names; a backup's copies are rows of their own."""
     values = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "copies"}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _origin(row: Row[Any]) -> Origin | None:
+    if row.restored_from_backup is None:
+        return None
+    return Origin(row.restored_from_backup, row.restored_from_tenant)
 
 
 def _level(text: str | None) -> VerificationLevel | None:

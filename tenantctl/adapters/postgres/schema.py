@@ -69,6 +69,9 @@ tenants: Final = Table(
     _moment("logins_closed_at", null=True),
     _moment("destroy_after", null=True),
     _moment("destroyed_at", null=True),
+    _text("restored_from_backup", null=True),
+    _text("restored_from_tenant", null=True),
+    _moment("restored_at", null=True),
     _moment("due_at"),
     _text("due_duty"),
     _moment("wake_at", null=True),
@@ -138,6 +141,9 @@ copies: Final = Table(
     _text("wrapped_key", null=True),
     _moment("verified_at", null=True),
     _text("verified_level", null=True),
+    Column("repairs", Integer, nullable=False),
+    _text("store"),
+    _moment("held_at", null=True),
 )
 
 residues: Final = Table(
@@ -184,4 +190,77 @@ journal: Final = Table(
     _text("body"),
     _text("previous"),
     _text("hash"),
+)
+
+freezes: Final = Table(
+    "freezes",
+    metadata,
+    Column("id", BigInteger, FetchedValue(), primary_key=True, autoincrement=False),
+    _text("scope"),
+    _text("reason"),
+    _moment("placed_at"),
+    _text("placed_by"),
+    _moment("ended_at", null=True),
+    _text("ended_by", null=True),
+    _text("ended_because", null=True),
+)
+
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("id", BigInteger, FetchedValue(), primary_key=True, autoincrement=False),
+    _text("tenant_uid"),
+    _text("case_reference"),
+    _moment("review_by"),
+    _moment("placed_at"),
+    _text("placed_by"),
+    _moment("ended_at", null=True),
+    _text("ended_by", null=True),
+    _text("ended_because", null=True),
+)
+
+proposals: Final = Table(
+    "proposals",
+    metadata,
+    _text("digest", key=True),
+    _text("kind"),
+    _text("tenant_uid", null=True),
+    _text("content"),
+    _moment("made_at"),
+    _text("made_by"),
+    _moment("expires_at"),
+    _moment("spent_at", null=True),
+)
+
+approvals: Final = Table(
+    "approvals",
+    metadata,
+    _text("digest", key=True),
+    Column("actor", Text, FetchedValue(), primary_key=True),
+    _moment("at"),
+)
+
+acts: Final = Table(
+    "acts",
+    metadata,
+    Column("id", BigInteger, FetchedValue(), primary_key=True, autoincrement=False),
+    _text("tenant_uid"),
+    _text("act"),
+    _text("region"),
+    _moment("at"),
+    _text("batch", null=True),
+)
+
+notices: Final = Table(
+    "notices",
+    metadata,
+    Column("id", BigInteger, FetchedValue(), primary_key=True, autoincrement=False),
+    _text("tenant_uid"),
+    _text("kind"),
+    _moment("closing"),
+    _moment("destroy_after"),
+    _moment("written_at"),
+    _moment("delivered_at", null=True),
+    _text("delivered_by", null=True),
+    _text("failure", null=True),
 )
