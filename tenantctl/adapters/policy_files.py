@@ -17,12 +17,13 @@ from typing import Any, Final, Generic, TypeVar
 
 import tenantctl
 from tenantctl.model.errors import PolicyFault, Refused
-from tenantctl.model.policy import BackupsPolicy, LifecyclePolicy, Policies
+from tenantctl.model.policy import AnchorsPolicy, BackupsPolicy, LifecyclePolicy, Policies
 from tenantctl.model.region import Region, RegionsPolicy, regions_policy_faults
 
 LIFECYCLE_FILE: Final = "lifecycle.yaml"
 BACKUPS_FILE: Final = "backups.yaml"
 REGIONS_FILE: Final = "regions.yaml"
+ANCHORS_FILE: Final = "anchors.yaml"
 ENVIRONMENT_VARIABLE: Final = "TENANTCTL_POLICIES"
 
 _WHOLE_FILE: Final = "the whole file"
@@ -58,7 +59,7 @@ def policies_folder() -> Path:
         if not named.strip() or not Path(named).is_dir():
             raise Refused(
                 f"{ENVIRONMENT_VARIABLE} is {named!r}, which is not a folder.",
-                hint="Let it name the folder with lifecycle.yaml, backups.yaml and regions.yaml, or unset it.",
+                hint="Let it name the folder with lifecycle.yaml, backups.yaml and the others, or unset it.",
             )
         return Path(named)
     package = Path(tenantctl.__file__).parent
@@ -70,7 +71,7 @@ def policies_folder() -> Path:
         return packaged
     raise Refused(
         "No policies were found, and there are no defaults for them.",
-        hint=f"Let {ENVIRONMENT_VARIABLE} name the folder with lifecycle.yaml, backups.yaml and regions.yaml.",
+        hint=f"Let {ENVIRONMENT_VARIABLE} name the folder with lifecycle.yaml, backups.yaml and the others.",
     )
 
 
@@ -101,6 +102,15 @@ def load_regions(folder: Path, known: Sequence[Region]) -> RegionsPolicy:
     return _read(folder, REGIONS_FILE, RegionsPolicy, _rules_for_regions(known)).policy_or_raise()
 
 
+def load_anchors(folder: Path, known: Sequence[Region], backups: BackupsPolicy | None) -> AnchorsPolicy:
+    """Read `anchors.yaml`, measured against the known regions and the terms of backups.
+
+    Raises:
+        PolicyFault: its first fault.
+    """
+    return _read(folder, ANCHORS_FILE, AnchorsPolicy, _rules_for_anchors(known, backups)).policy_or_raise()
+
+
 def load_policies(folder: Path, known: Sequence[Region]) -> Policies:
     """Read all policies, with a digest of their content: comments and order of keys do not change it.
 
@@ -108,23 +118,38 @@ def load_policies(folder: Path, known: Sequence[Region]) -> Policies:
         PolicyFault: the first fault of the first file that has one.
     """
     lifecycle, backups, regions = load_lifecycle(folder), load_backups(folder), load_regions(folder, known)
-    content = {"lifecycle": asdict(lifecycle), "backups": asdict(backups), "regions": asdict(regions)}
+    anchors = load_anchors(folder, known, backups)
+    policies = {"lifecycle": lifecycle, "backups": backups, "regions": regions, "anchors": anchors}
+    content = {name: asdict(policy) for name, policy in policies.items()}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    return Policies(lifecycle=lifecycle, backups=backups, regions=regions, digest=digest)
+    return Policies(lifecycle=lifecycle, backups=backups, regions=regions, anchors=anchors, digest=digest)
 
 
 def policy_faults(folder: Path, known: Sequence[Region]) -> tuple[PolicyFault, ...]:
     """Every fault of every file, in the order of the files; empty if all is well."""
+    backups = _read(folder, BACKUPS_FILE, BackupsPolicy, BackupsPolicy.faults)
     return (
         *_read(folder, LIFECYCLE_FILE, LifecyclePolicy, LifecyclePolicy.faults).faults,
-        *_read(folder, BACKUPS_FILE, BackupsPolicy, BackupsPolicy.faults).faults,
+        *backups.faults,
         *_read(folder, REGIONS_FILE, RegionsPolicy, _rules_for_regions(known)).faults,
+        *_read(folder, ANCHORS_FILE, AnchorsPolicy, _rules_for_anchors(known, backups.policy)).faults,
     )
 
 
 def _rules_for_regions(known: Sequence[Region]) -> Rules[RegionsPolicy]:
     return lambda policy: regions_policy_faults(policy, known)
+
+
+def _rules_for_anchors(known: Sequence[Region], backups: BackupsPolicy | None) -> Rules[AnchorsPolicy]:
+    ids = {region.id for region in known}
+
+    def rules(policy: AnchorsPolicy) -> Iterator[tuple[str, str]]:
+        yield from policy.faults()
+        yield from (("regions", f"{region} is no region") for region in policy.regions if region not in ids)
+        yield from policy.faults_beside(backups) if backups is not None else ()
+
+    return rules
 
 
 @dataclass(frozen=True)

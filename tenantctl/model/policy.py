@@ -14,6 +14,7 @@ from tenantctl.model.region import RegionsPolicy
 
 STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 LOCK_TO_AGE_DAYS_MAX: Final = 2
+ANCHOR_REGIONS_MIN: Final = 2
 WRITING_DAYS_MAX: Final = 1  # a copy's age counts from its seal, which comes this long after its snapshot at most
 
 
@@ -147,10 +148,46 @@ class BackupsPolicy:
 
 
 @dataclass(frozen=True)
+class AnchorsPolicy:
+    """`anchors.yaml`: where the journal's anchors are kept, for how long, and how often one is made."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    regions: tuple[str, ...]
+    every_hours: int
+    lock_days: int
+    age_days: int
+
+    @property
+    def term(self) -> Term:
+        """The term of the anchors' buckets."""
+        return Term(lock_days=self.lock_days, age_days=self.age_days)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that cannot be."""
+        if len(set(self.regions)) < ANCHOR_REGIONS_MIN or len(set(self.regions)) < len(self.regions):
+            yield "regions", f"must be at least {ANCHOR_REGIONS_MIN}, none of them twice"
+        if not 1 <= self.every_hours <= 24:
+            yield "every_hours", f"must lie within 1 and 24, is {self.every_hours}"
+        if not 1 <= self.lock_days < self.age_days <= self.lock_days + LOCK_TO_AGE_DAYS_MAX:
+            yield (
+                "lock_days",
+                f"{self.lock_days} must be less than age_days {self.age_days}, by at most {LOCK_TO_AGE_DAYS_MAX}",
+            )
+
+    def faults_beside(self, backups: BackupsPolicy) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that does not go with the terms of backups."""
+        needed = max((backups.days_readable(term) for term in backups.classes.values()), default=0)
+        if self.lock_days < needed:
+            yield "lock_days", f"must be at least {needed}, for so long a backup can be read; is {self.lock_days}"
+
+
+@dataclass(frozen=True)
 class Policies:
     """All policies as loaded together, and a digest of their content."""
 
     lifecycle: LifecyclePolicy
     backups: BackupsPolicy
     regions: RegionsPolicy
+    anchors: AnchorsPolicy
     digest: str

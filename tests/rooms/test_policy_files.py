@@ -51,6 +51,8 @@ def folder(tmp_path: Path) -> Path:
     for name in ("lifecycle.yaml", "backups.yaml"):
         shutil.copy(SHIPPED / name, tmp_path / name)
     (tmp_path / "regions.yaml").write_text(REGIONS, encoding="utf-8")
+    shutil.copy(SHIPPED / "anchors.yaml", tmp_path / "anchors.yaml")
+    rewrite(tmp_path / "anchors.yaml", put("regions", ["here-north1", "here-south1"]))
     return tmp_path
 
 
@@ -97,7 +99,9 @@ def shipped(name: str) -> Any:
     return YAML(typ="safe", pure=True).load((SHIPPED / name).read_text(encoding="utf-8"))
 
 
-EVERY_KEY = [(name, key) for name in ("lifecycle.yaml", "backups.yaml") for key in dotted_keys(shipped(name))]
+EVERY_KEY = [
+    (name, key) for name in ("lifecycle.yaml", "backups.yaml", "anchors.yaml") for key in dotted_keys(shipped(name))
+]
 EVERY_KEY += [("regions.yaml", key) for key in ("residency", "residency.kept_at_home", "overrides", "regions")]
 NUMBERS = [(name, key) for name, key in EVERY_KEY if key.endswith(("days", "hours", "hour", "months", "min", "tenant"))]
 
@@ -199,6 +203,11 @@ def test_an_unknown_key_is_refused(folder: Path, file: str, key: str) -> None:
         ("backups.yaml", "classes.final.lock_days", 328, "by at most 2"),
         ("backups.yaml", "classes.final", {"lock_days": 340, "age_days": 341}, "= 367 days, but 12 months"),
         ("backups.yaml", "promise_months", 0, "must be at least 1"),
+        ("anchors.yaml", "regions", ["here-north1"], "must be at least 2"),
+        ("anchors.yaml", "regions", ["here-north1", "here-north1"], "none of them twice"),
+        ("anchors.yaml", "regions", ["here-north1", "nowhere1"], "nowhere1 is no region"),
+        ("anchors.yaml", "every_hours", 0, "must lie within 1 and 24"),
+        ("anchors.yaml", "lock_days", 401, "must be less than age_days"),
         ("backups.yaml", "promise_months", 36_500, None),
         ("backups.yaml", "copies_min", 1, "must be at least 2"),
         ("regions.yaml", "regions.here-north1.state", "ajar", "must be one of 'open', 'full' or 'closed'"),
