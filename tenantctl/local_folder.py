@@ -7,6 +7,7 @@ from typing import Final
 
 VARIABLE: Final = "TENANTCTL_LOCAL_DIR"
 CONFIG_NAME: Final = "tenantctl.json"
+PUBLIC_KEY_NAME: Final = "certificate-key.pem"  # what its certificates are verified with
 _OF_ROOT: Final = Path("/var/lib/tenantctl/local")
 
 

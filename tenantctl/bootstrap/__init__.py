@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tenantctl.ports.instances import Instances
     from tenantctl.ports.keys import Keys, KeyStore
     from tenantctl.ports.registry import Registry
+    from tenantctl.ports.signer import Signer
     from tenantctl.ports.vault import Vault
 
 DATABASE_VERSION: Final = "POSTGRES_18"
@@ -145,6 +146,13 @@ class CloudWorld:
             GoogleKeyStore(self.storage_client, self.bucket_prefix), Patience(seconds=PATIENCE_SECONDS)
         )
         return read_only_key_store(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def signer(self) -> "Signer":
+        """What signs certificates."""
+        from tenantctl.adapters.google.signer import GoogleSigner, signing_key_name
+
+        return GoogleSigner(self.kms_client, signing_key_name(self.settings.project))
 
     @cached_property
     def kms_client(self) -> "KeyManagementServiceClient":

@@ -18,10 +18,13 @@ from tenantctl.adapters.google.estate import (
     ensure_kms_keys,
     ensure_login,
 )
+from tenantctl.adapters.google.signer import ensure_signing_key
 from tenantctl.adapters.postgres import migrations
 from tenantctl.backups.terms import copy_regions
 from tenantctl.bootstrap import CloudWorld
 from tenantctl.config import Settings
+from tenantctl.custody.certificate_signature import public_pem
+from tenantctl.local_folder import PUBLIC_KEY_NAME
 from tenantctl.model.errors import Refused
 from tenantctl.model.tenant import Instance, InstanceRole
 
@@ -78,7 +81,10 @@ def provision_local(found: Mapping[str, Any], regions: Sequence[str]) -> None:
             wait(made)
             for future in [pool.submit(add_instance, world, instance) for instance in instances]:
                 future.result()
-    settings.write(Path(found["directory"]))
+        key = ensure_signing_key(world.kms_client, settings.project)
+    folder = Path(found["directory"])
+    (folder / PUBLIC_KEY_NAME).write_text(public_pem(key))
+    settings.write(folder)
 
 
 def _local_settings(found: Mapping[str, Any]) -> Settings:

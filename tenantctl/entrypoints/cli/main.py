@@ -11,6 +11,7 @@ from tenantctl.model.errors import ExitCode, TenantctlError
 # name: module, attribute, and the one line that --help shows without importing it
 COMMANDS: Final = {
     "backup": ("backup", "backup", "Make, list and verify backups."),
+    "certificate": ("certificate", "certificate", "Certificates of destruction: issue and verify."),
     "completion": ("completion", "completion", "Print the script for your shell's completion."),
     "doctor": ("doctor", "doctor", "Check everything that the promises rest on."),
     "instance": ("instance", "instance", "Instances that host tenants or serve restores."),
