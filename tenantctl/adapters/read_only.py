@@ -16,14 +16,23 @@ from tenantctl.ports.vault import Vault
 Port = TypeVar("Port")
 
 VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "read")
-DATABASES_LOOKS: Final = ("look", "look_at_roles", "look_at_logins", "look_prepared", "forced_row_security")
+DATABASES_LOOKS: Final = (
+    "look",
+    "look_at_roles",
+    "look_at_logins",
+    "look_prepared",
+    "look_empty",
+    "forced_row_security",
+)
 SCRATCH_LOOKS: Final = ("names", "digests", "read_through")
 KEYS_LOOKS: Final = ("look",)
 KEY_STORE_LOOKS: Final = ("look_at_bucket", "look", "names")
 INSTANCES_LOOKS: Final = ("look", "all", "operation")
 REGISTRY_LOOKS: Final = (
-    *("now", "actor", "close", "find", "tenant", "tenants", "lease_of", "explanation", "intents"),
+    *("now", "actor", "close", "find", "tenant", "tenants", "owner_of", "lease_of", "explanation", "intents"),
     *("backups", "residues", "alarms", "entries", "head", "chains", "instances"),
+    *("identity", "heads", "link_hashes", "newest_anchor", "last_anchor_number", "anchors_since", "anchored_head"),
+    "newest_reconciliation",
 )
 
 

@@ -61,13 +61,13 @@ class Anchor:
         """
         try:
             said = json.loads(content)
-            if said.pop("format") != FORMAT:
-                raise ValueError("it has another format")
+            said_format = said.pop("format")
             anchor = Anchor(**{**said, "made_at": datetime.fromisoformat(said["made_at"])})
-            if anchor.to_bytes() != content:
-                raise ValueError("it is not written as this version writes it")
+            is_one = said_format == FORMAT and anchor.to_bytes() == content
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise Refused(f"This is no anchor that this version can read: {error}.") from error
+            raise Refused("This is no anchor that this version can read.") from error
+        if not is_one:
+            raise Refused("This is no anchor as this version writes them.")
         return anchor
 
     @property

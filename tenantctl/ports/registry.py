@@ -12,6 +12,7 @@ from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, Intent, IntentKind, Origin, Tenant
+from tenantctl.ports.anchors import AnchorBook
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class FencedWrites(Protocol):
         """Sets what is wanted of the tenant to its erasure, after which nothing newer is taken."""
 
 
-class Registry(Protocol):
+class Registry(AnchorBook, Protocol):
     """What is known and wanted of each tenant.
 
     1. `now` is the registry's clock, the only one that rules are given.

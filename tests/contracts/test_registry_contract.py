@@ -7,6 +7,7 @@ import pytest
 
 from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.registry import MemoryRegistry
+from tests.contracts.anchors_contract import AnchorsContract
 from tests.contracts.decisions_contract import DecisionsContract
 from tests.contracts.postgres import PostgresCluster, postgres_cluster
 from tests.contracts.registry_contract import RegistryContract
@@ -22,7 +23,7 @@ def cluster() -> Iterator[PostgresCluster]:
         yield running
 
 
-class TestInMemory(RegistryContract, WritesContract, WorkContract, DecisionsContract):
+class TestInMemory(RegistryContract, AnchorsContract, WritesContract, WorkContract, DecisionsContract):
     """The registry that the rooms' tests use."""
 
     @pytest.fixture
@@ -39,7 +40,7 @@ class TestInMemory(RegistryContract, WritesContract, WorkContract, DecisionsCont
         return Office(registry, colleague, advance, MemoryDecisions(registry), MemoryDecisions(colleague))
 
 
-class TestOnPostgres(RegistryContract, WritesContract, WorkContract, DecisionsContract):
+class TestOnPostgres(RegistryContract, AnchorsContract, WritesContract, WorkContract, DecisionsContract):
     """The registry that everything else uses, reached by logins that are members of registry_app and no more."""
 
     @pytest.fixture

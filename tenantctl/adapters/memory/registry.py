@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tenantctl.adapters.memory.anchors import MemoryAnchorBook
 from tenantctl.adapters.memory.registry_books import Book, Shelf
 from tenantctl.adapters.memory.registry_fence import MemoryFencedWrites
 from tenantctl.adapters.registry_rules import (
@@ -33,7 +34,7 @@ from tenantctl.model.tenant import Hosting, Instance, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant
 
 
-class MemoryRegistry:
+class MemoryRegistry(MemoryAnchorBook):
     """A registry that lives as long as its object.
 
     Args:
@@ -42,8 +43,7 @@ class MemoryRegistry:
     """
 
     def __init__(self, clock: Callable[[], datetime], actor: str = "operator@example.com") -> None:
-        self._shelf = Shelf(lambda: clock().astimezone(UTC))
-        self._actor = actor
+        super().__init__(Shelf(lambda: clock().astimezone(UTC)), actor)
 
     def as_actor(self, actor: str) -> "MemoryRegistry":
         """The same registry as another person reaches it."""
@@ -55,14 +55,6 @@ class MemoryRegistry:
     def shelf(self) -> Shelf:
         """What it is kept on, for whatever else stands there."""
         return self._shelf
-
-    def now(self) -> datetime:
-        """The registry's time, UTC."""
-        return self._shelf.clock()
-
-    def actor(self) -> str:
-        """Who was named when this was made."""
-        return self._actor
 
     def close(self) -> None:
         """Nothing is held that must be let go of."""
@@ -148,7 +140,7 @@ class MemoryRegistry:
         """The tenant whose backup has this id."""
         with self._shelf.lock:
             for book in self._shelf.books.values():
-                if any(backup.id == backup_id for backup in book.all_backups()):
+                if backup_id in book.backups:
                     return book.tenant
         raise unknown_backup(backup_id)
 

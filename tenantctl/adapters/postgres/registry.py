@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Text, literal_column, select
+from sqlalchemy import Text, literal_column, select
 
 from tenantctl.adapters.postgres import registry_claims, registry_reads, registry_requests
-from tenantctl.adapters.postgres.registry_engine import answering
+from tenantctl.adapters.postgres.anchors import PostgresAnchorBook
 from tenantctl.adapters.postgres.registry_fence import PostgresFencedWrites
 from tenantctl.adapters.registry_rules import check_duration
 from tenantctl.model.backup import Backup, Residue
@@ -24,16 +24,12 @@ from tenantctl.model.tenant import Instance, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant
 
 
-class PostgresRegistry:
+class PostgresRegistry(PostgresAnchorBook):
     """The registry that `engine` reaches, as the login that its connections have.
 
     Args:
         engine: made by `registry_engine`; the login is a member of `registry_app`.
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def now(self) -> datetime:
         """The registry's time, UTC."""
@@ -192,13 +188,3 @@ class PostgresRegistry:
             writes = PostgresFencedWrites(connection, lease, plan_digest)
             yield writes
             writes.finish()
-
-    @contextmanager
-    def _statement(self) -> Iterator[Connection]:
-        with answering(), self._single.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with answering(), self._engine.begin() as connection:
-            yield connection

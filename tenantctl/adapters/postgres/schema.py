@@ -264,3 +264,37 @@ notices: Final = Table(
     _text("delivered_by", null=True),
     _text("failure", null=True),
 )
+
+anchors: Final = Table(
+    "anchors",
+    metadata,
+    _text("digest", key=True),
+    Column("number", BigInteger, nullable=False),
+    _moment("made_at"),
+    _text("content"),
+    Column("adopted", Boolean, nullable=False),
+    _moment("recorded_at"),
+    _text("recorded_by"),
+    _moment("sealed_at", null=True),
+)
+
+anchored_heads: Final = Table(
+    "anchored_heads",
+    metadata,
+    _text("tenant_uid", key=True),
+    _text("anchor"),
+    Column("sequence", BigInteger, nullable=False),
+    _text("hash"),
+)
+
+reconciliations: Final = Table(
+    "reconciliations",
+    metadata,
+    Column("id", BigInteger, FetchedValue(), primary_key=True, autoincrement=False),
+    _moment("at"),
+    _text("actor"),
+    _text("registry"),
+    _text("anchor"),
+    _text("findings"),
+    _text("content"),
+)
