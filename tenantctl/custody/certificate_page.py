@@ -42,7 +42,8 @@ code { font: 8pt/1.35 "DejaVu Sans Mono", Menlo, Consolas, monospace; overflow-w
 .small { font-size: 8.5pt; color: #333; }
 @media print {
   body { max-width: none; margin: 0; padding: 0; }
-  h2, tr { break-inside: avoid; break-after: avoid; }
+  h2 { break-after: avoid; }
+  tr { break-inside: avoid; }
 }
 """.strip()
 
@@ -111,15 +112,15 @@ def _statement(certificate: Certificate) -> Iterator[str]:
     yield f"The database of {who} was destroyed: on {when} its server was seen without it."
     if certificate.latest is None:
         yield (
-            f"<strong>Nothing of its data is left with us.</strong> Each of the {counts.places} places that ever held"
-            " its data, or a key to it, was seen to be empty, or the time for which it could be read has passed."
+            f"<strong>Nothing of it remains.</strong> Of each of the {counts.places} places on our record that held its"
+            " data, or a key to it, it was seen that it is there no more, or the time has passed for which it is kept."
         )
     else:
         when = _when(certificate.latest.date)
         places = "1 place is" if counts.remaining == 1 else f"{counts.remaining} places are"
         yield f"{places} left that may still hold its data or a key to it; they are listed below."
         if certificate.latest.kind == "final":
-            yield f"<strong>After {when} nothing of it can be read anywhere.</strong>"
+            yield f"<strong>After {when} nothing of it can be read in any of them.</strong>"
         else:
             yield f"The last day on which something of it may be read is <strong>not before {when}</strong>."
     if tenant.name_source == "stated":
@@ -131,7 +132,7 @@ def _statement(certificate: Certificate) -> Iterator[str]:
 
 def _dates(certificate: Certificate) -> Iterator[tuple[str, str]]:
     life = certificate.life
-    yield "Database created", _when(life.created_at)
+    yield "Database asked for", _when(life.created_at)
     if life.logins_closed_at:
         yield "Access closed", _when(life.logins_closed_at)
     for quote in reversed(certificate.journal.quoted):
