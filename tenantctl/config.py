@@ -30,6 +30,10 @@ class Settings:
     `identities` are the IAM logins that a local cloud knows; the first is the
     default, and `TENANTCTL_IDENTITY` chooses another. In production there is
     none: whoever the credentials say is the actor.
+
+    The two of S3 are for copies off Google's cloud alone: `s3_endpoint` is where
+    something speaks like S3, None for Amazon's own, and `s3_owner` the account
+    that the buckets there must belong to.
     """
 
     project: str
@@ -40,6 +44,8 @@ class Settings:
     storage_endpoint: str | None = None
     sqladmin_endpoint: str | None = None
     kms_endpoint: str | None = None
+    s3_endpoint: str | None = None
+    s3_owner: str | None = None
     identities: tuple[str, ...] = ()
 
     @property
@@ -73,13 +79,33 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise Refused(NOWHERE, hint=NOWHERE_HINT) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Refused(f"{path} cannot be read: {error}", hint="Write it anew: tenantctl local up") from error
+    settings = replace(settings, s3_endpoint=_off_cloud(environment, "S3_ENDPOINT") or settings.s3_endpoint)
     return _as_identity(settings, environment.get(f"{PREFIX}IDENTITY"))
+
+
+def _off_cloud(environment: Mapping[str, str], name: str) -> str | None:
+    """A setting that only copies off Google's cloud need; None if it is not set.
+
+    Raises:
+        Refused: it is blank.
+    """
+    value = environment.get(f"{PREFIX}{name}")
+    if value == "":
+        raise Refused(f"{PREFIX}{name} is blank.", hint="Unset it where no copy is kept off Google's cloud.")
+    return value
 
 
 def _from_environment(environment: Mapping[str, str]) -> Settings:
     values: dict[str, str] = {}
     for field in fields(Settings):
-        if field.name in {"storage_endpoint", "sqladmin_endpoint", "kms_endpoint", "identities"}:
+        if field.name in {
+            "storage_endpoint",
+            "sqladmin_endpoint",
+            "kms_endpoint",
+            "s3_endpoint",
+            "s3_owner",
+            "identities",
+        }:
             continue
         name = f"{PREFIX}{field.name.upper()}"
         value = environment.get(name)
@@ -95,6 +121,8 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
         registry_database=values["registry_database"],
         bucket_prefix=values["bucket_prefix"],
         login=values.get("login"),
+        s3_endpoint=_off_cloud(environment, "S3_ENDPOINT"),
+        s3_owner=_off_cloud(environment, "S3_OWNER"),
     )
 
 

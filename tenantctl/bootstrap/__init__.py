@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tenantctl.adapters.google.sessions import Sessions
     from tenantctl.ports.databases import Databases, Scratch
+    from tenantctl.ports.decisions import Decisions
     from tenantctl.ports.instances import Instances
     from tenantctl.ports.keys import Keys, KeyStore
     from tenantctl.ports.registry import Registry
@@ -74,26 +75,47 @@ class CloudWorld:
 
     @cached_property
     def jurisdictions(self) -> Mapping[str, str]:
-        """Region → jurisdiction."""
-        return {region.id: region.jurisdiction for region in catalogue().regions}
+        """Region → jurisdiction; those off Google's cloud too, by the countries that they lie in."""
+        from tenantctl.model.off_cloud import REGIONS, country_of
+        from tenantctl.placement.residency import jurisdiction_of
+
+        residency = self.policies.regions.residency
+        return {
+            **{region.id: region.jurisdiction for region in catalogue().regions},
+            **{region: jurisdiction_of(country_of(region), residency) for region in REGIONS},
+        }
 
     @cached_property
     def registry(self) -> "Registry":
         """The registry, through the connector."""
         from tenantctl.adapters.postgres.registry import PostgresRegistry
+        from tenantctl.adapters.read_only import read_only_registry
+
+        adapter = PostgresRegistry(self._checked_engine)
+        return read_only_registry(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def decisions(self) -> "Decisions":
+        """What people decided, through the registry's own connections."""
+        from tenantctl.adapters.postgres.decisions import PostgresDecisions
+        from tenantctl.adapters.read_only import read_only_decisions
+
+        adapter = PostgresDecisions(self._checked_engine)
+        return read_only_decisions(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def _checked_engine(self) -> "Engine":
+        """The one engine on the registry, whose clock is the real one unless it is local."""
         from tenantctl.adapters.postgres.registry_engine import clock_offset
 
         engine = self.registry_engine()
+        self._opened.callback(engine.dispose)
         if not self.settings.local and clock_offset(engine) is not None:
             raise Refused(
                 "The registry's clock is set apart from the real one (tenantctl.clock_offset).",
                 hint="That is for local clouds alone: remove the setting from the registry's instance.",
             )
-        from tenantctl.adapters.read_only import read_only_registry
-
-        adapter = PostgresRegistry(engine)
-        self._opened.callback(adapter.close)
-        return read_only_registry(adapter) if self.looks_only else adapter
+        return engine
 
     @cached_property
     def databases(self) -> "Databases":
@@ -117,12 +139,17 @@ class CloudWorld:
 
     @cached_property
     def vault(self) -> "Vault":
-        """The copies, with patience."""
+        """The copies, with patience; Amazon's client is imported for a bucket off Google's cloud alone."""
         from tenantctl.adapters.google.vault import GoogleVault
         from tenantctl.adapters.read_only import read_only_vault
         from tenantctl.adapters.retry import Patience, RetryingVault
+        from tenantctl.adapters.routed_vault import RoutedVault
+        from tenantctl.bootstrap.off_cloud import off_cloud_vault
 
-        adapter = RetryingVault(GoogleVault(self.storage_client), Patience(seconds=PATIENCE_SECONDS))
+        adapter = RoutedVault(
+            RetryingVault(GoogleVault(self.storage_client), Patience(seconds=PATIENCE_SECONDS)),
+            lambda region: off_cloud_vault(self.settings, region, patience_seconds=PATIENCE_SECONDS),
+        )
         return read_only_vault(adapter) if self.looks_only else adapter
 
     @cached_property

@@ -1,5 +1,7 @@
 """Vaults to hold to the port's contract: in memory, on the local object store, on moto, in a real project if named.
 
+And one that routes to each of two clouds, asked for a bucket in the one and in the other.
+
 In S3, which moto plays, no time passes, since moto runs no lifecycle, and regions have other names.
 
 The real one needs `TENANTCTL_TEST_PROJECT` and `TENANTCTL_TEST_BUCKET_PREFIX` (`pytest -m live`), with the caller's
@@ -12,7 +14,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,15 @@ from tenantctl.adapters.google.estate import BucketPlan, ensure_bucket
 from tenantctl.adapters.google.vault import GoogleVault, storage_client
 from tenantctl.adapters.memory.vault import MemoryVault
 from tenantctl.adapters.retry import Patience
+from tenantctl.adapters.routed_vault import RoutedVault
 from tenantctl.adapters.s3.client import s3_client
 from tenantctl.adapters.s3.estate import S3BucketPlan, ensure_s3_bucket
 from tenantctl.adapters.s3.multipart import PART_SIZE_MIN
 from tenantctl.adapters.s3.vault import S3Vault
 from tenantctl.localcloud.faults import Fault
+from tenantctl.model.backup import RetentionClass
 from tenantctl.model.errors import Refused
+from tenantctl.model.off_cloud import off_cloud_bucket_name
 from tenantctl.model.policy import Term
 from tenantctl.ports.vault import BucketSeen, Vault
 from tests.contracts.s3_server import S3Service, serving_s3
@@ -42,10 +47,13 @@ CHUNK = 256 * 1024
 OPERATOR = "operator@local.example"
 PROJECT, PREFIX = os.environ.get("TENANTCTL_TEST_PROJECT"), os.environ.get("TENANTCTL_TEST_BUCKET_PREFIX")
 S3_REGION = "eu-west-1"
+OFF_CLOUD_REGION = f"aws:{S3_REGION}"
 PLACES = (
     "memory",
     "local",
     "s3",
+    "routed to local",
+    "routed to s3",
     pytest.param(
         "live",
         marks=[pytest.mark.live, pytest.mark.skipif(not (PROJECT and PREFIX), reason="names no Google Cloud project")],
@@ -64,6 +72,7 @@ class MemoryPlace:
 
     vault: MemoryVault
     bucket: str
+    region: str = REGION
     moved: timedelta = timedelta(0)
 
     def advance(self, duration: timedelta) -> None:
@@ -86,10 +95,11 @@ class MemoryPlace:
 class StorePlace:
     """The real adapter on the local object store."""
 
-    vault: GoogleVault
+    vault: Vault
     bucket: str
     service: ObjectService
     client: Any
+    region: str = REGION
 
     def advance(self, duration: timedelta) -> None:
         self.service.clock.advance(duration)
@@ -111,10 +121,11 @@ class StorePlace:
 class S3Place:
     """The real adapter for S3, on moto's server."""
 
-    vault: S3Vault
+    vault: Vault
     bucket: str
     service: S3Service
     client: Any
+    region: str = S3_REGION
 
     def advance(self, _duration: timedelta) -> None:
         pytest.skip("moto runs no lifecycle")
@@ -147,6 +158,7 @@ class LivePlace:
     vault: GoogleVault
     bucket: str
     client: Any
+    region: str = REGION
 
     def advance(self, _duration: timedelta) -> None:
         pytest.skip("time cannot be moved in a real project")
@@ -180,6 +192,17 @@ def place(kind: str, folder: Path) -> Iterator[Place]:
     elif kind == "s3":
         with serving_s3() as s3:
             yield s3_place(s3)
+    elif kind == "routed to local":
+        with serving(folder) as service:
+            there = store_place(service)
+            yield replace(there, vault=RoutedVault(there.vault, _elsewhere))
+    elif kind == "routed to s3":
+        with serving_s3() as s3, serving(folder) as google:
+            off_cloud = s3_place(
+                s3, off_cloud_bucket_name(f"v{secrets.token_hex(6)}", OFF_CLOUD_REGION, RetentionClass.DAILY, 3)
+            )
+            vault = RoutedVault(store_place(google).vault, {OFF_CLOUD_REGION: off_cloud.vault}.__getitem__)
+            yield replace(off_cloud, vault=vault, region=OFF_CLOUD_REGION)
     else:
         assert PROJECT is not None
         assert PREFIX is not None
@@ -194,10 +217,14 @@ def store_place(service: ObjectService) -> StorePlace:
     return StorePlace(google_vault(client), BUCKET, service, client)
 
 
-def s3_place(service: S3Service) -> S3Place:
+def _elsewhere(region: str) -> Vault:
+    raise AssertionError(f"{region} is not where this bucket lies")
+
+
+def s3_place(service: S3Service, bucket: str | None = None) -> S3Place:
     """The real adapter on moto, with its bucket made; no two places' buckets have the same name."""
     client = s3_client(S3_REGION, endpoint=service.url, credentials=("key", "secret"))
-    bucket = f"{BUCKET}-{secrets.token_hex(6)}"
+    bucket = bucket or f"{BUCKET}-{secrets.token_hex(6)}"
     ensure_s3_bucket(client, S3BucketPlan(bucket, S3_REGION, Term(lock_days=2, age_days=3)))
     return S3Place(
         S3Vault(client, patience=no_patience(), part_size=PART_SIZE_MIN, chunk_size=CHUNK), bucket, service, client

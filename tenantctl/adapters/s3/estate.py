@@ -4,21 +4,23 @@ May be run again: what is there as it should be is left alone, what is there oth
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenantctl.adapters.s3.answers import explaining
 from tenantctl.adapters.s3.terms import bucket_seen
 from tenantctl.adapters.watch import TimeLimits, Watch
+from tenantctl.model.backup import RetentionClass
 from tenantctl.model.errors import NotFound, Refused
-from tenantctl.model.policy import Term
+from tenantctl.model.off_cloud import AGE_DAYS_MIN, HIDDEN_DAYS, aws_region, off_cloud_bucket_name
+from tenantctl.model.policy import BackupsPolicy, Term
 from tenantctl.ports.vault import BucketSeen
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef
 
-DAYS_HIDDEN = 1  # between the marker and the deletion of the bytes: S3 takes no less
 _FIRST_REGION = "us-east-1"  # which must not be named when a bucket is made there
 _LIMITS = TimeLimits()
 
@@ -36,8 +38,8 @@ class S3BucketPlan:
     term: Term
 
     def __post_init__(self) -> None:
-        if self.term.age_days <= DAYS_HIDDEN:
-            raise ValueError(f"in S3 an object is {DAYS_HIDDEN + 1} days old at least when it goes")
+        if self.term.age_days < AGE_DAYS_MIN:
+            raise ValueError(f"in S3 an object is {AGE_DAYS_MIN} days old at least when it goes")
 
     @property
     def terms(self) -> BucketSeen:
@@ -50,6 +52,32 @@ class S3BucketPlan:
             soft_delete_seconds=0,
             versioning=False,
         )
+
+
+def s3_bucket_plans(prefix: str, region: str, policy: BackupsPolicy) -> Iterator[S3BucketPlan]:
+    """The buckets that a region such as `aws:eu-central-1` needs: one for each retention class.
+
+    Raises:
+        Refused: it is no region off Google's cloud.
+        ValueError: a term is too short for S3.
+    """
+    for retention_class in RetentionClass:
+        term = policy.classes[retention_class]
+        name = off_cloud_bucket_name(prefix, region, retention_class, term.age_days)
+        yield S3BucketPlan(name, aws_region(region), term)
+
+
+def ensure_s3_buckets(
+    client: "S3Client", prefix: str, region: str, policy: BackupsPolicy, *, owner: str | None = None
+) -> tuple[str, ...]:
+    """Make a region's buckets where they are missing, lock all, and return the names of those made.
+
+    Raises:
+        Refused: a bucket is there with other terms, or S3 refuses.
+        Transient: S3 does not answer; run it again.
+    """
+    plans = tuple(s3_bucket_plans(prefix, region, policy))
+    return tuple(plan.name for plan in plans if ensure_s3_bucket(client, plan, owner=owner))
 
 
 def ensure_s3_bucket(client: "S3Client", plan: S3BucketPlan, *, owner: str | None = None) -> bool:
@@ -149,8 +177,8 @@ def _set_terms(client: "S3Client", plan: S3BucketPlan, expected: dict[str, Any])
             "ID": "everything-goes",
             "Status": "Enabled",
             "Filter": {"Prefix": ""},
-            "Expiration": {"Days": plan.term.age_days - DAYS_HIDDEN},
-            "NoncurrentVersionExpiration": {"NoncurrentDays": DAYS_HIDDEN},
+            "Expiration": {"Days": plan.term.age_days - HIDDEN_DAYS},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": HIDDEN_DAYS},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
         },
         {
