@@ -12,7 +12,7 @@ from typing import Any, Final
 from tenantctl.model.backup import Backup, BackupState, Residue, ResidueKind
 from tenantctl.model.errors import LeaseLost, NotFound, Refused, Transient
 from tenantctl.model.lifecycle import State, Transition
-from tenantctl.model.tenant import Hosting, Instance, IntentKind, Tenant, Wanted
+from tenantctl.model.tenant import Hosting, Instance, IntentKind, Origin, Tenant, Wanted
 from tenantctl.ports.registry import Lease
 
 DEAD: Final = frozenset({State.DESTROYED, State.FORGOTTEN})  # these have given their names back
@@ -21,6 +21,7 @@ BLANKED_TIME_ZONE: Final = "UTC"  # says nothing of where a customer was based
 
 ALARM_RAISED: Final = "alarm-raised"
 ALARM_CLEARED: Final = "alarm-cleared"
+REHOSTED: Final = "rehosted"
 REQUEST_EVENTS: Final[Mapping[IntentKind, str]] = {
     IntentKind.CREATE: "requested",
     IntentKind.CANCEL: "cancel-requested",
@@ -66,6 +67,19 @@ def database_residue(hosting: Hosting, made_at: datetime) -> Residue:
         made_at=made_at,
         unreadable_after=None,
     )
+
+
+def rehosted_body(before: Hosting, after: Hosting, origin: Origin) -> dict[str, Any]:
+    """What is journalled of a tenant that is placed anew."""
+    return {
+        "backup": origin.backup_id,
+        "of_tenant": origin.tenant_uid,
+        "from_instance": before.instance,
+        "from_region": before.region,
+        "instance": after.instance,
+        "region": after.region,
+        "generation": after.generation,
+    }
 
 
 def check_change(before: Tenant, after: Tenant) -> None:
@@ -134,6 +148,11 @@ def slot_taken(backup: Backup) -> Refused:
 def instance_differs(known: Instance) -> Refused:
     """The instance was added with another region or role."""
     return Refused(f"Instance {known.name} is known already, as one for {known.role} in {known.region}.")
+
+
+def unknown_backup(backup_id: str) -> NotFound:
+    """No tenant has this backup."""
+    return NotFound(f"There is no backup {backup_id!r}.", hint="List a tenant's: tenantctl backup list TENANT")
 
 
 def unknown_tenant(name_or_uid: str, former_uids: Sequence[str] = ()) -> NotFound:

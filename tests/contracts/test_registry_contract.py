@@ -11,6 +11,7 @@ from tests.contracts.anchors_contract import AnchorsContract
 from tests.contracts.decisions_contract import DecisionsContract
 from tests.contracts.postgres import PostgresCluster, postgres_cluster
 from tests.contracts.registry_contract import RegistryContract
+from tests.contracts.registry_restores_contract import RestoresContract
 from tests.contracts.registry_samples import Office
 from tests.contracts.registry_work_contract import WorkContract
 from tests.contracts.registry_writes_contract import WritesContract
@@ -23,7 +24,9 @@ def cluster() -> Iterator[PostgresCluster]:
         yield running
 
 
-class TestInMemory(RegistryContract, AnchorsContract, WritesContract, WorkContract, DecisionsContract):
+class TestInMemory(
+    RegistryContract, AnchorsContract, WritesContract, WorkContract, RestoresContract, DecisionsContract
+):
     """The registry that the rooms' tests use."""
 
     @pytest.fixture
@@ -40,7 +43,9 @@ class TestInMemory(RegistryContract, AnchorsContract, WritesContract, WorkContra
         return Office(registry, colleague, advance, MemoryDecisions(registry), MemoryDecisions(colleague))
 
 
-class TestOnPostgres(RegistryContract, AnchorsContract, WritesContract, WorkContract, DecisionsContract):
+class TestOnPostgres(
+    RegistryContract, AnchorsContract, WritesContract, WorkContract, RestoresContract, DecisionsContract
+):
     """The registry that everything else uses, reached by logins that are members of registry_app and no more."""
 
     @pytest.fixture

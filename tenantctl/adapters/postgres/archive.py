@@ -8,7 +8,7 @@ read no more than its list.
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,8 @@ from tenantctl.model.errors import Refused
 _ENTRY: Final = re.compile(r"(\d+); \d+ \d+ (.*)")
 _NAME: Final = r"(\"(?:[^\"]|\"\")+\"|\w+)"
 _EXTENSION: Final = re.compile(rf"^CREATE EXTENSION IF NOT EXISTS {_NAME} WITH SCHEMA {_NAME};$", re.MULTILINE)
+_SCHEMA: Final = re.compile(rf"^CREATE SCHEMA {_NAME};$", re.MULTILINE)
+_RESTRICT: Final = re.compile(r"^\\restrict (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,34 @@ class Archive:
 
     def extensions(self) -> tuple[Extension, ...]:
         """The extensions that must be there before the archive is restored."""
-        chosen = [entry for entry in self.entries if entry.what.startswith("EXTENSION - ")]
-        if not chosen:
-            return ()
-        with nameless_file(listed(chosen)) as file:
-            statements = _ask_pg_restore([f"--use-list={readable(file)}", "--file=-"], iter(self._head), file)
-        found = _EXTENSION.finditer(statements)
+        found = _EXTENSION.finditer(self.statements(self.chosen("EXTENSION - ")))
         return tuple(Extension(_unquoted(match[1]), _unquoted(match[2])) for match in found)
+
+    def schemas(self) -> tuple[str, ...]:
+        """The schemas that it would make: not `public`, which every database begins with."""
+        found = _SCHEMA.finditer(self.statements(self.chosen("SCHEMA - ")))
+        return tuple(_unquoted(match[1]) for match in found)
+
+    def chosen(self, *kinds: str) -> tuple[Entry, ...]:
+        """The entries that begin with one of these words."""
+        return tuple(entry for entry in self.entries if entry.what.startswith(kinds))
+
+    def statements(self, entries: Sequence[Entry]) -> str:
+        """The SQL of entries that have no rows of their own; psql's words around it are taken off."""
+        if not entries:
+            return ""
+        with nameless_file(listed(entries)) as file:
+            options = [f"--use-list={readable(file)}", "--no-owner", "--file=-"]
+            script = _ask_pg_restore(options, iter(self._head), file)
+        fence = _RESTRICT.search(script)
+        if fence is None:
+            return script
+        ends = {f"\\restrict {fence[1]}", f"\\unrestrict {fence[1]}"}
+        return "\n".join(line for line in script.split("\n") if line not in ends)
 
     def chunks(self) -> Iterator[bytes]:
         """The whole archive, from its first byte; to be read once."""
-        head, self._head = self._head, []
-        yield from chain(head, self._rest)
+        yield from chain(self._head, self._rest)
 
 
 def listed(entries: Iterable[Entry]) -> bytes:

@@ -6,7 +6,7 @@ which is what a crash between making and marking leaves behind.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from psycopg import sql
 from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
 from tenantctl.adapters.postgres.control import HOME, ControlSessions, Session
+from tenantctl.adapters.postgres.digests import digest, list_tables
 from tenantctl.adapters.postgres.dump import dump_database
 from tenantctl.adapters.postgres.markers import (
     exists,
@@ -24,6 +25,8 @@ from tenantctl.adapters.postgres.markers import (
     refuse_unless_adoptable,
     refuse_unless_ours,
 )
+from tenantctl.adapters.postgres.refill import is_empty, refill
+from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, TenantctlError
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
 from tenantctl.model.tenant import Hosting
@@ -34,6 +37,7 @@ Seen = TypeVar("Seen")
 _LONG_SECONDS: Final = 900.0  # to make a database, to remove the files of a large one
 _LONG_STATEMENT: Final = "10min"
 _SCHEMA: Final = "public"
+_DIGEST_SECONDS: Final = 6 * 3600.0
 
 
 class PostgresDatabases:
@@ -204,6 +208,23 @@ class PostgresDatabases:
                 raise Refused(f"The database {hosting.database} on {hosting.instance} is still there.")
         for role in (hosting.login, hosting.owner):
             roles.drop(self._control, hosting.instance, role)
+
+    def look_empty(self, hosting: Hosting) -> bool:
+        """See the port."""
+        with self._inside(hosting) as session:
+            return is_empty(session, hosting)
+
+    def restore(self, hosting: Hosting, chunks: Iterator[bytes], *, source: Hosting) -> Sequence[str]:
+        """See the port."""
+        return refill(self._sessions, self._control, hosting, chunks, source=source)
+
+    def digests(self, hosting: Hosting) -> Mapping[str, TableDigest]:
+        """See the port."""
+        with self._control.inside(
+            hosting.instance, hosting.database, seconds=_DIGEST_SECONDS, statement_timeout="0"
+        ) as session:
+            refuse_unless_ours(session, hosting)
+            return digest(session, list_tables(session))
 
     def dump(self, hosting: Hosting) -> AbstractContextManager[Dump]:
         """See the port; the marker is read in the session whose snapshot is dumped."""

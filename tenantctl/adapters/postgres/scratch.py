@@ -1,11 +1,9 @@
 """Throw-away databases that backups are restored into, to prove that they are whole.
 
-An archive is somebody else's program: restoring it runs the customer's functions, in checks and defaults. So it is
-restored by a role that is a member of nothing, and as a log-in of that role with a password of the moment: a session
-of our own that had merely taken the role on could be talked into taking it off again. Extensions are the one thing
-that such a role may not make; ours are made beforehand. What names the customer's roles, which are not here, is left
-out: owners, privileges, policies and comments on them; so is what holds no rows of its own: the content of
-materialized views.
+An archive is somebody else's program, and is restored by a role that is a member of nothing (see `restoring.py`).
+Extensions are the one thing that such a role may not make; ours are made beforehand. What names the customer's roles,
+which are not here, is left out: owners, privileges, policies and comments on them; so is what holds no rows of its own:
+the content of materialized views.
 
 Memory stays flat: the archive passes through, but for its table of contents.
 """
@@ -13,7 +11,6 @@ Memory stays flat: the archive passes through, but for its table of contents.
 import contextlib
 import re
 import secrets
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,20 +18,17 @@ from psycopg import sql
 
 from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
-from tenantctl.adapters.postgres.archive import Archive, Entry, Extension, listed, read_through
-from tenantctl.adapters.postgres.child_process import ChildProcess, connection, nameless_file, readable
+from tenantctl.adapters.postgres.archive import Archive, Entry, Extension, read_through
 from tenantctl.adapters.postgres.control import HOME, ControlSessions, Session
 from tenantctl.adapters.postgres.digests import digest, list_tables
+from tenantctl.adapters.postgres.restoring import RESTORE_SECONDS_MAX, run_restore
 from tenantctl.model.backup import TableDigest
-from tenantctl.model.errors import Refused, TenantctlError, Transient
+from tenantctl.model.errors import Refused, TenantctlError
 from tenantctl.model.sighting import Present, Sighting, Unreachable
-from tenantctl.pgbin import find_programs
 
 _NAME: Final = re.compile(r"s_[a-z0-9_]{1,60}")
-_RESTORE_SECONDS_MAX: Final = 6 * 3600.0
 _LONG_SECONDS: Final = 900.0
 _LONG_STATEMENT: Final = "10min"
-_OBJECTS_AT_ONCE: Final = 1000  # in a transaction: nearly as fast as one for all, and locks stay within bounds
 _LEFT_OUT: Final = (
     "EXTENSION - ",
     "POLICY ",
@@ -44,18 +38,6 @@ _LEFT_OUT: Final = (
     "PUBLICATION ",
     "SUBSCRIPTION ",
     "EVENT TRIGGER ",
-)
-_WEATHER: Final = (
-    "connection to server",
-    "server closed the connection",
-    "terminating connection",
-    "could not receive data from server",
-    "could not send data to server",
-    "no connection to the server",
-    "No space left on device",
-    "out of shared memory",
-    "too many connections",
-    "database system is",
 )
 
 
@@ -67,7 +49,7 @@ class PostgresScratch:
         restore_seconds: After how long a restore is ended: an archive may hold a function that never returns.
     """
 
-    def __init__(self, sessions: Sessions, *, restore_seconds: float = _RESTORE_SECONDS_MAX) -> None:
+    def __init__(self, sessions: Sessions, *, restore_seconds: float = RESTORE_SECONDS_MAX) -> None:
         self._sessions = sessions
         self._control = ControlSessions(sessions)
         self._restore_seconds = restore_seconds
@@ -104,7 +86,17 @@ class PostgresScratch:
             roles.set_password(session, name, password)
             roles.set_login(session, name, allowed=True)
         try:
-            self._restore(instance, name, password, archive, kept)
+            run_restore(
+                self._sessions,
+                instance,
+                name,
+                archive,
+                kept,
+                login=name,
+                password=password,
+                leaving_out=("--no-comments",),
+                seconds=self._restore_seconds,
+            )
         finally:
             self._close(instance, name)
 
@@ -151,40 +143,6 @@ class PostgresScratch:
                 statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
                 session.execute(statement.format(sql.Identifier(extension.name), schema))
 
-    def _restore(self, instance: str, name: str, password: str, archive: Archive, kept: Sequence[Entry]) -> None:
-        with contextlib.ExitStack() as stack:
-            list_file = stack.enter_context(nameless_file(listed(kept)))
-            proxy = stack.enter_context(self._sessions.socket(instance, with_token=False))
-            process = stack.enter_context(
-                ChildProcess(
-                    "pg_restore",
-                    [
-                        f"--dbname={name}",
-                        f"--use-list={readable(list_file)}",
-                        "--format=custom",
-                        "--no-owner",
-                        "--no-acl",
-                        "--no-comments",
-                        "--no-security-labels",
-                        "--no-tablespaces",
-                        "--exit-on-error",
-                        _in_transactions(),
-                        "--no-password",
-                    ],
-                    connection(proxy.folder, name, name, password=password),
-                    feeds=True,
-                    files=(list_file,),
-                )
-            )
-            too_long = stack.enter_context(_ended_after(process, self._restore_seconds))
-            for chunk in archive.chunks():
-                if not process.feed(chunk):
-                    break
-            if code := process.finish():
-                if too_long.is_set():
-                    raise Refused(f"The restore into {name} took longer than {self._restore_seconds:g} s.")
-                raise proxy.failure or _failure(name, code, process.said())
-
     def _close(self, instance: str, name: str) -> None:
         """Let the role in no more; a failure must not hide why the restore failed, and `drop` closes it again."""
         with contextlib.suppress(TenantctlError), self._control.on(instance) as session:
@@ -195,41 +153,10 @@ class PostgresScratch:
         return self._control.inside(instance, database, seconds=_LONG_SECONDS, statement_timeout=_LONG_STATEMENT)
 
 
-@contextlib.contextmanager
-def _ended_after(process: ChildProcess, seconds: float) -> Iterator[threading.Event]:
-    """Kill a program that takes longer; the event then says so."""
-    too_long = threading.Event()
-
-    def end() -> None:
-        too_long.set()
-        process.kill()
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield too_long
-    finally:
-        timer.cancel()
-
-
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise Refused(f"{name!r} is no scratch database's name.", hint="They begin with s_; nothing else is touched.")
 
 
-def _in_transactions() -> str:
-    """How `pg_restore` is told to commit: older ones know all at once only."""
-    return f"--transaction-size={_OBJECTS_AT_ONCE}" if find_programs().major >= 17 else "--single-transaction"
-
-
 def _is_left_out(entry: Entry, schemas: set[str]) -> bool:
     return entry.what.startswith((*_LEFT_OUT, *schemas))
-
-
-def _failure(name: str, code: int, said: Sequence[str]) -> TenantctlError:
-    """What it means that `pg_restore` failed: the archive's fault, unless its words are those of a lost connection."""
-    errors = [line.removeprefix("pg_restore: ") for line in said if "error:" in line] or [f"exit code {code}"]
-    if code < 0 or any(words in line for line in said for words in _WEATHER):
-        return Transient(f"The restore into {name} was interrupted: {errors[0]}", hint="Try again later.")
-    return Refused(f"The archive does not restore into {name}: {errors[0]}")
