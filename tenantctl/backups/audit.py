@@ -4,11 +4,11 @@ Nothing here deletes. A bucket deletes by its own lifecycle, and this sweep
 proves it; "not found" counts only if the bucket itself answered.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tenantctl.backups.planning import lapses_by_date, next_sight, open_residues, unsettled_copies
+from tenantctl.backups.planning import copies_to_look_at, lapses_by_date, open_residues, unsettled_copies
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Copy, CopyState
 from tenantctl.model.calendar import rfc3339
@@ -64,9 +64,7 @@ class LookAtCopies:
 
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether no copy's turn is due."""
-        world = work.world
-        copies = _unsettled(work)
-        return not any(next_sight(copy, world.policies.backups) <= world.registry.now() for copy in copies)
+        return not _whose_turn_it_is(work)
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Looking harms nothing."""
@@ -78,12 +76,8 @@ class LookAtCopies:
         Raises:
             Transient: a bucket did not answer; what the others said is written down.
         """
-        world = work.world
-        now = world.registry.now()
         silent: list[str] = []
-        for copy in list(_unsettled(work)):
-            if next_sight(copy, world.policies.backups) > now:
-                continue
+        for copy in _whose_turn_it_is(work):
             work.heartbeat.check()
             sight = self._look(work, copy)
             if isinstance(sight, Unreachable):
@@ -151,7 +145,7 @@ def _tell_of_overdue(work: Work) -> None:
     """One alarm for all copies that were seen after their date, open for as long as there is one of them."""
     registry = work.world.registry
     late = [
-        f"gs://{copy.bucket}/{copy.object_name} should have lapsed by {rfc3339(copy.unreadable_after)}"
+        f"{copy.address} should have lapsed by {rfc3339(copy.unreadable_after)}"
         for copy in _unsettled(work)
         if copy.seen_at is not None and copy.seen_at > copy.unreadable_after
     ]
@@ -161,6 +155,11 @@ def _tell_of_overdue(work: Work) -> None:
                 writes.raise_alarm(COPY_OVERDUE, "; ".join(late))
             else:
                 writes.clear_alarm(COPY_OVERDUE)
+
+
+def _whose_turn_it_is(work: Work) -> Sequence[Copy]:
+    registry, uid, policy = work.world.registry, work.tenant.uid, work.world.policies.backups
+    return list(copies_to_look_at(registry.backups(uid), registry.residues(uid), policy, now=registry.now()))
 
 
 def _unsettled(work: Work) -> Iterable[Copy]:
@@ -179,6 +178,7 @@ def _seen(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Co
         size=copy.size or seen.size,
         crc32c=copy.crc32c or seen.crc32c,
         written_at=copy.written_at or seen.created_at,
+        lapses_at=copy.lapses_at if copy.written_at else seen.created_at + (copy.lapses_at - copy.intended_at),
     )
 
 

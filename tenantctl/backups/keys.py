@@ -7,7 +7,7 @@ the backup, whatever becomes of its locked bytes.
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -35,31 +35,27 @@ def key_context(tenant_uid: str, backup_id: str) -> str:
     return f"tenantctl/{tenant_uid}/{backup_id}"
 
 
-def wrap_in_each(
-    world: World, identity: Identity, tenant_uid: str, backup_id: str, regions: Sequence[str]
-) -> Mapping[str, str]:
-    """The identity wrapped by the KMS key of each region, base64.
+def wrap_in(world: World, region: str, identity: Identity, tenant_uid: str, backup_id: str) -> str:
+    """The identity wrapped by a region's KMS key, base64.
 
     Raises:
-        Transient: a region's KMS does not answer.
+        Transient: its KMS does not answer.
+        Refused: it has no key, or one that does not wrap.
     """
-    context = key_context(tenant_uid, backup_id)
-    plaintext = identity.text.encode()
-    return {
-        region: base64.b64encode(world.keys.wrap(region, plaintext, context=context)).decode() for region in regions
-    }
+    wrapped = world.keys.wrap(region, identity.text.encode(), context=key_context(tenant_uid, backup_id))
+    return base64.b64encode(wrapped).decode()
 
 
-def store_in_each(world: World, backup: Backup) -> None:
-    """Puts the wrapped keys that the registry has into their regions' key buckets.
+def store(world: World, copy: Copy) -> None:
+    """Puts the wrapped key that the registry has for a copy into its region's key bucket.
 
     Raises:
-        Transient: a key bucket does not answer; the backup must not be begun.
+        Transient: the key bucket does not answer.
+        Refused: it is missing, or holds another key under that name.
     """
-    for copy in backup.copies:
-        if copy.wrapped_key is not None:
-            name = key_name(backup.tenant_uid, backup.id)
-            world.key_store.put(copy.region, name, base64.b64decode(copy.wrapped_key))
+    if copy.wrapped_key is not None:
+        name = key_name(copy.tenant_uid, copy.backup_id)
+        world.key_store.put(copy.region, name, base64.b64decode(copy.wrapped_key))
 
 
 def open_identity(world: World, backup: Backup) -> Identity:
@@ -116,12 +112,15 @@ class ShredKey:
     def act(self, work: Work, step: Step) -> None:
         """Removes the key in each region, sees it gone, and only then forgets it in the registry.
 
+        A copy that never came to be may have none: it is written down before it is kept, so there is nothing to remove.
+
         Raises:
             Transient: a key bucket did not answer; running again goes on.
         """
         backup = _backup(work, step)
         name = key_name(backup.tenant_uid, backup.id)
-        for copy in backup.copies:
+        wrapped = [copy for copy in backup.copies if copy.wrapped_key is not None]
+        for copy in wrapped:
             work.world.key_store.remove(copy.region, name)
             match work.world.key_store.look(copy.region, name):
                 case Gone():
@@ -133,7 +132,7 @@ class ShredKey:
         policy = work.world.policies.backups
         with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             until = writes.now + timedelta(days=policy.key_residue_days)
-            for copy in backup.copies:
+            for copy in wrapped:
                 proof = f"the key bucket in {copy.region} reported it absent at {rfc3339(writes.now)}"
                 writes.put_copy(replace(copy, wrapped_key=None))
                 writes.put_residue(replace(key_residue(copy, policy), lapsed_at=writes.now, proof=proof))
@@ -150,7 +149,7 @@ class ShredKey:
             writes.journal(
                 "key-shredded",
                 backup=backup.id,
-                regions=[copy.region for copy in backup.copies],
+                regions=[copy.region for copy in wrapped],
                 absent_at=rfc3339(writes.now),
                 unreadable_after=rfc3339(until),
             )

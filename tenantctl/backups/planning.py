@@ -4,9 +4,11 @@ Pure: facts, policies and `now` in, a plan out.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from tenantctl.backups.completeness import is_being_completed, missing_copies, repaired_until
 from tenantctl.backups.retention import choose_class
 from tenantctl.backups.rotation import copies_to_read, failed_proofs, restore_due, unread_backup
 from tenantctl.backups.schedule import newest_slot, next_slot
@@ -30,10 +32,12 @@ REMADE_A_DAY_MAX: Final = 2
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     """The plan of an active tenant's copies: the nightly backup first, then the care of what there is."""
     tenant, policy = facts.tenant, policies.backups
-    steps = (*due_backup(facts, policy, now=now), *plan_upkeep(facts, policy, now=now))
+    steps = (*due_backup(facts, policy, now=now), *plan_care(facts, policy, now=now))
     if not steps:
         # What is proved by rotation is the newest backup, and so never the one before the one that is due.
         steps = tuple(plan_rotation(facts, policy, now=now))
+    # Last, because what is missing may be missing for as long as a region is down, and holds up nothing until then.
+    steps += tuple(plan_repairs(facts, policy, now=now))
     following = next_slot(tenant.uid, tenant.time_zone, policy.night, now=now).due_at
     return Plan(
         tenant.uid,
@@ -53,27 +57,62 @@ def due_backup(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterato
     """
     tenant = facts.tenant
     slot = newest_slot(tenant.uid, tenant.time_zone, policy.night, now=now)
-    complete = {backup.slot for backup in facts.backups if backup.state is BackupState.COMPLETE}
+    complete = {
+        backup.slot
+        for backup in facts.backups
+        if backup.state is BackupState.COMPLETE or is_being_completed(backup, facts.residues, policy, now=now)
+    }
     newest = newest_complete(facts.backups)
     if slot.name not in complete:
         if sum(backup.slot == slot.name for backup in failed_proofs(facts.backups)) <= REMADE_A_DAY_MAX:
-            yield backup_step(facts.backups, slot.name, f"due since {rfc3339(slot.due_at)}", now=now)
-    elif newest is not None and len(newest.regions_holding()) < policy.copies_min:
+            yield backup_step(facts, policy, slot.name, f"due since {rfc3339(slot.due_at)}", now=now)
+    elif newest is not None and needs_another(newest, facts.residues, policy, now=now):
         name = f"{AFTER_LOSS}{newest.id}"
         remade = sum(one.slot.startswith(AFTER_LOSS) and one.begun_at > now - ONE_DAY for one in facts.backups)
         if name not in complete and remade < REMADE_A_DAY_MAX:
-            yield backup_step(facts.backups, name, f"backup {newest.id} lost a copy", now=now)
+            yield backup_step(facts, policy, name, f"backup {newest.id} lost a copy", now=now)
 
 
-def backup_step(backups: Iterable[Backup], slot: str, reason: str, *, now: datetime) -> Step:
+def needs_another(backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime) -> bool:
+    """Whether a complete backup has lost a copy that is not made again from another: a new dump takes its place."""
+    short = len(backup.regions_holding()) < policy.copies_min
+    return short and not missing_copies(backup, residues, policy, now=now)
+
+
+def plan_repairs(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
+    """The copies that are to be made again from others, of the newest backup first."""
+    for backup in sorted(facts.backups, key=lambda one: one.begun_at, reverse=True):
+        yield from repair_steps(backup, facts.residues, policy, now=now)
+
+
+def repair_steps(
+    backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
+) -> Iterator[Step]:
+    """The steps that complete one backup."""
+    until = rfc3339(repaired_until(backup, policy))
+    for copy in missing_copies(backup, residues, policy, now=now):
+        reason = f"it has no copy in {copy.region}; one is made from another until {until}"
+        yield Step(Do.REPAIR_COPY, f"{backup.id}/{copy.region}", reason)
+
+
+def backup_step(facts: Facts, policy: BackupsPolicy, slot: str, reason: str, *, now: datetime) -> Step:
     """The step that makes a backup for `slot`, of the class that is its turn."""
-    choice = choose_class(backups, now=now)
+    choice = choose_class(whole_or_to_be(facts, policy, now=now), now=now)
     return Step(Do.BACK_UP, slot, f"{reason}; {choice.retention_class}: {choice.reason}", choice.retention_class.value)
 
 
-def plan_asked_backup(facts: Facts, slot: str, *, now: datetime) -> Plan:
+def whole_or_to_be(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Backup]:
+    """The complete backups, and those that will be: the turns of their classes are taken."""
+    for backup in facts.backups:
+        if is_being_completed(backup, facts.residues, policy, now=now):
+            yield replace(backup, state=BackupState.COMPLETE)
+        elif backup.state is BackupState.COMPLETE:
+            yield backup
+
+
+def plan_asked_backup(facts: Facts, policy: BackupsPolicy, slot: str, *, now: datetime) -> Plan:
     """The plan of a backup that a person asked for."""
-    return Plan(facts.tenant.uid, "back up", (backup_step(facts.backups, slot, "asked for", now=now),))
+    return Plan(facts.tenant.uid, "back up", (backup_step(facts, policy, slot, "asked for", now=now),))
 
 
 def plan_verification(tenant: Tenant, backup: Backup, reason: str) -> Plan:
@@ -87,13 +126,18 @@ def verification_step(backup: Backup, reason: str) -> Step:
 
 
 def plan_upkeep(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
-    """The care of what exists, in every state: leftovers swept, copies looked at, lapses by date written down."""
+    """The upkeep of what exists, in every state: taken care of, and completed where a copy is missing."""
+    yield from plan_care(facts, policy, now=now)
+    yield from plan_repairs(facts, policy, now=now)
+
+
+def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
+    """The care of what exists: leftovers swept, copies looked at, keys shredded, lapses by date written down."""
     uid = facts.tenant.uid
     for residue in open_residues(facts.residues):
         if residue.kind is ResidueKind.SCRATCH:
             yield Step(Do.SWEEP_SCRATCH, residue.id, "a verification did not come to its end")
-    unsettled = unsettled_copies(facts.backups, facts.residues)
-    stale = [copy for copy in unsettled if next_sight(copy, policy) <= now]
+    stale = tuple(copies_to_look_at(facts.backups, facts.residues, policy, now=now))
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
     for backup in facts.backups:
@@ -159,6 +203,17 @@ def unsettled_copies(backups: Iterable[Backup], residues: Iterable[Residue] = ()
         if copy.state in {CopyState.WRITTEN, CopyState.INTENDED}
         or (copy.state is CopyState.LOST and copy.residue_id in places)
     )
+
+
+def copies_to_look_at(
+    backups: Iterable[Backup], residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
+) -> Iterator[Copy]:
+    """The copies whose turn it is; those that are to be made again are looked at by whoever makes them."""
+    known, places = tuple(backups), tuple(residues)
+    repaired = {copy.residue_id for one in known for copy in missing_copies(one, places, policy, now=now)}
+    for copy in unsettled_copies(known, places):
+        if copy.residue_id not in repaired and next_sight(copy, policy) <= now:
+            yield copy
 
 
 def shred_moment(backup: Backup) -> datetime | None:

@@ -1,17 +1,20 @@
 """The making of a backup: written down before the first byte, complete after the last manifest."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
-from tenantctl.backups.attempt import adopt_or_fail, begin, complete, fail
+from tenantctl.backups.age import Identity
+from tenantctl.backups.attempt import adopt, begin, complete, fail
+from tenantctl.backups.completeness import is_being_completed
+from tenantctl.backups.destinations import choose_destinations
 from tenantctl.backups.manifest import Manifest
 from tenantctl.backups.stream import Streamed, Target, stream
-from tenantctl.backups.terms import bucket_faults, copy_regions
 from tenantctl.engine.actions import Work
-from tenantctl.model.backup import Backup, BackupState, RetentionClass, bucket_name
+from tenantctl.model.backup import Backup, BackupState, RetentionClass
+from tenantctl.model.calendar import ONE_DAY
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.plan import Blocker, Step
-from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.ports.databases import Dump
+from tenantctl.ports.vault import ObjectSeen
 
 
 class BackUp:
@@ -20,10 +23,13 @@ class BackUp:
     journals_itself = False
 
     def is_done(self, work: Work, step: Step) -> bool:
-        """Whether a complete backup has the slot."""
+        """Whether a backup has the slot that is complete, or will be: what one still lacks is made from its copies."""
+        registry, policy = work.world.registry, work.world.policies.backups
+        residues, now = registry.residues(work.tenant.uid), registry.now()
         return any(
-            backup.slot == step.subject and backup.state is BackupState.COMPLETE
-            for backup in work.world.registry.backups(work.tenant.uid)
+            backup.slot == step.subject
+            and (backup.state is BackupState.COMPLETE or is_being_completed(backup, residues, policy, now=now))
+            for backup in registry.backups(work.tenant.uid)
         )
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
@@ -33,33 +39,63 @@ class BackUp:
     def act(self, work: Work, step: Step) -> None:
         """Settles what a crash left open, and dumps anew unless that was this slot's backup.
 
+        An attempt of which no vault that answers has a manifest is given up, so that
+        one that does not answer keeps nobody from the next backup.
+
         Raises:
-            Transient: the database, or too many vaults, did not answer.
+            Transient: the database, or every vault, did not answer.
             Refused: a bucket's terms are not the policy's, or a table cannot be dumped.
         """
+        given_up: list[Backup] = []
         for left in work.world.registry.backups(work.tenant.uid):
-            if left.state is BackupState.BEGUN and adopt_or_fail(work, left) and left.slot == step.subject:
+            if left.state is not BackupState.BEGUN:
+                continue
+            if not adopt(work, left):
+                given_up.append(left)
+            elif left.slot == step.subject:
                 return
-        regions = _usable_regions(work, RetentionClass(step.argument), step.subject)
-        backup = begin(work, step, regions, _forced_row_security(work, step))
+        identity = Identity.generate()
+        destinations = choose_destinations(work, RetentionClass(step.argument), identity)
+        for left in given_up:
+            fail(work, left)
+        if destinations.silent and _tried_of_late(work, step.subject):
+            raise Transient(
+                f"A backup that is short of copies exists already; {'; '.join(destinations.silent.values())}"
+            )
+        backup, ready = begin(work, step, identity, destinations, _forced_row_security(work, step))
         if backup.forced_row_security:
             work.world.databases.set_forced_row_security(work.tenant.hosting, backup.forced_row_security, forced=False)
         try:
-            manifest, streamed = _dump(work, backup)
+            manifest, streamed = _dump(work, backup, ready)
         except (Transient, Refused):
             fail(work, backup)
             raise
-        content = manifest.to_bytes()
-        for copy in backup.copies:
-            if copy.region in streamed.sealed:
+        complete(work, backup, manifest, _described(work, backup, manifest, streamed))
+
+
+def _described(work: Work, backup: Backup, manifest: Manifest, streamed: Streamed) -> Mapping[str, ObjectSeen]:
+    """The sealed copies that have their manifest beside them: without it, a copy is no backup yet.
+
+    Raises:
+        Transient: no copy has it.
+    """
+    content, described, trouble = manifest.to_bytes(), dict[str, ObjectSeen](), list[str]()
+    for copy in backup.copies:
+        if copy.region in streamed.sealed:
+            try:
                 work.world.vault.put(copy.bucket, copy.manifest_name, content)
-        complete(work, backup, manifest, streamed.sealed)
+                described[copy.region] = streamed.sealed[copy.region]
+            except Transient as error:
+                trouble.append(f"{copy.region}: {error.sentence}")
+    if not described:
+        raise Transient(f"No manifest of backup {backup.id} could be written: {'; '.join(trouble)}")
+    return described
 
 
-def _dump(work: Work, backup: Backup) -> tuple[Manifest, Streamed]:
+def _dump(work: Work, backup: Backup, ready: Collection[str]) -> tuple[Manifest, Streamed]:
     recipient = backup.recipient
     assert recipient is not None, "it was begun with one"
-    targets = [Target(copy.region, copy.bucket, copy.object_name) for copy in backup.copies]
+    targets = [Target(copy.region, copy.bucket, copy.object_name) for copy in backup.copies if copy.region in ready]
     with work.world.databases.dump(work.tenant.hosting) as dump:
 
         def confirm() -> None:
@@ -94,39 +130,18 @@ def _manifest(work: Work, backup: Backup, streamed: Streamed, dump: Dump) -> Man
     )
 
 
-def _usable_regions(work: Work, retention_class: RetentionClass, slot: str) -> Sequence[str]:
-    """The regions to write to: as many as the policy asks for, those first that come first.
+def _tried_of_late(work: Work, slot: str) -> bool:
+    """Whether a slot got a backup within the last day that is short of copies.
 
-    A slot gets one backup that is short of copies, so that a region that is down for
-    days neither leaves its tenants without any copy nor fills the other's buckets.
-
-    Raises:
-        Transient: too few buckets answer, and this slot already has its short backup.
-        Refused: a bucket's terms are not the policy's.
+    It gets no other one until then, unless that will have all its copies: a region
+    that is down for days must not fill the other's buckets.
     """
-    world, policy = work.world, work.world.policies.backups
-    term = policy.classes[retention_class]
-    usable: list[str] = []
-    trouble: list[str] = []
-    for region in copy_regions(world.policies.regions.regions, work.tenant.hosting.region):
-        bucket = bucket_name(world.bucket_prefix, region, retention_class, term.age_days)
-        match world.vault.look_at_bucket(bucket):
-            case Present(seen):
-                if faults := tuple(bucket_faults(seen, region, term)):
-                    sentence = f"Bucket {bucket} gets no backup: it {' and '.join(faults)}."
-                    raise Refused(sentence, hint="Compare all buckets with policies/backups.yaml: tenantctl doctor")
-                usable.append(region)
-            case Gone():
-                trouble.append(f"bucket {bucket} does not exist")
-            case Unreachable(reason):
-                trouble.append(f"bucket {bucket} does not answer: {reason}")
-        if len(usable) == policy.copies_min:
-            return usable
-    backups = world.registry.backups(work.tenant.uid)
-    has_short = any(backup.slot == slot and backup.state is BackupState.SHORT for backup in backups)
-    if has_short or not usable:
-        raise Transient(f"A backup needs buckets in {policy.copies_min} regions; {'; '.join(trouble)}.")
-    return usable
+    registry = work.world.registry
+    since = registry.now() - ONE_DAY
+    return any(
+        one.slot == slot and one.state is BackupState.SHORT and one.begun_at > since
+        for one in registry.backups(work.tenant.uid)
+    )
 
 
 def _forced_row_security(work: Work, step: Step) -> tuple[str, ...]:

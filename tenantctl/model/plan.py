@@ -23,6 +23,7 @@ class Do(StrEnum):
     MARK_ACTIVE = "mark-active"
     MARK_WITHDRAWN = "mark-withdrawn"
     BACK_UP = "back-up"
+    REPAIR_COPY = "repair-copy"
     READ_COPY = "read-copy"
     VERIFY_BACKUP = "verify-backup"
     LOOK_AT_COPIES = "look-at-copies"
@@ -63,6 +64,7 @@ DUTY_OF: dict[Do, Duty] = {
     Do.MARK_ACTIVE: Duty.PROVISION,
     Do.MARK_WITHDRAWN: Duty.PROVISION,
     Do.BACK_UP: Duty.BACKUP,
+    Do.REPAIR_COPY: Duty.RESTORE,  # the one that may both open a key and write: who makes backups opens none
     Do.READ_COPY: Duty.VERIFY,
     Do.VERIFY_BACKUP: Duty.VERIFY,
     Do.LOOK_AT_COPIES: Duty.AUDIT,

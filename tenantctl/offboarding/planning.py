@@ -11,6 +11,7 @@ from typing import Final
 from tenantctl.backups.planning import (
     open_residues,
     plan_upkeep,
+    repair_steps,
     unsettled_copies,
     upkeep_moments,
     verification_step,
@@ -44,8 +45,8 @@ def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Pla
             upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
             following = now + timedelta(hours=1)
             return Plan(uid, "deactivate", upkeep, (unproved,), next_look=following, each_alone=True)
-        steps = tuple(_final_backup(facts, policies))
-        if not any(step.do is Do.BACK_UP for step in steps):
+        steps = tuple(_final_backup(facts, policies, now=now))
+        if not any(step.do in {Do.BACK_UP, Do.REPAIR_COPY} for step in steps):
             steps += (Step(Do.MARK_DEACTIVATED, uid, "closed, and the final backup is proved"),)
     return Plan(uid, "deactivate", steps, next_look=now + SOON)
 
@@ -59,8 +60,8 @@ def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     if not steps and (unproved := _unproved(facts, now=now)) is not None:
         blockers = (unproved,)
     elif not steps:
-        steps = tuple(_final_backup(facts, policies))
-    steps += tuple(plan_upkeep(facts, policies.backups, now=now))
+        steps = tuple(_final_backup(facts, policies, now=now))
+    steps += tuple(step for step in plan_upkeep(facts, policies.backups, now=now) if step not in steps)
     looks = [now + timedelta(hours=policies.lifecycle.keep_closed_every_hours)]
     looks += upkeep_moments(facts, policies.backups, now=now)
     if tenant.destroy_after is not None and tenant.destroy_after > now:
@@ -188,17 +189,27 @@ def _unproved(facts: Facts, *, now: datetime) -> Blocker | None:
     return Blocker("final-backup", reason, alarm=True) if now < again else None
 
 
-def _final_backup(facts: Facts, policies: Policies) -> Iterator[Step]:
-    """The final backup of this closing, in enough regions, and its proof; nothing where all that is so."""
-    closed_at = facts.tenant.logins_closed_at
+def _final_backup(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Step]:
+    """The final backup of this closing, in enough regions, and its proof; nothing where all that is so.
+
+    One that lacks a copy is completed from its others for as long as that may be,
+    and then made anew.
+    """
+    closed_at, policy = facts.tenant.logins_closed_at, policies.backups
     assert closed_at is not None, "closing comes before the final backup"
     final = final_backup(facts)
     slot = f"final-{closed_at:%Y%m%dT%H%M%SZ}"
     if final is None:
-        yield Step(Do.BACK_UP, slot, f"the logins are closed since {rfc3339(closed_at)}", RetentionClass.FINAL.value)
-    elif len(final.regions_holding()) < policies.backups.copies_min:
+        begun = [one for one in facts.backups if one.slot.startswith(slot) and one.state is BackupState.SHORT]
+        repairs = [step for one in begun for step in repair_steps(one, facts.residues, policy, now=now)]
+        again = Step(Do.BACK_UP, slot, f"the logins are closed since {rfc3339(closed_at)}", RetentionClass.FINAL.value)
+        yield from repairs or [again]
+    elif len(final.regions_holding()) < policy.copies_min:
+        repairs = list(repair_steps(final, facts.residues, policy, now=now))
+        yield from repairs
         made_again = f"{slot}-after-{final.id}"
-        if not any(b.slot == made_again and b.state is BackupState.COMPLETE for b in facts.backups):
+        served = any(b.slot == made_again and b.state is BackupState.COMPLETE for b in facts.backups)
+        if not repairs and not served:
             yield Step(Do.BACK_UP, made_again, f"final backup {final.id} lost a copy", RetentionClass.FINAL.value)
     elif final.verified_level is not VerificationLevel.RESTORED:
         yield verification_step(final, "a final backup is always proved by a restore")

@@ -5,6 +5,7 @@ from typing import Final
 
 from tenantctl.backups.audit import LookAtCopies, ProveLapse
 from tenantctl.backups.keys import ShredKey
+from tenantctl.backups.repair import RepairCopy
 from tenantctl.backups.restore import SweepScratch, VerifyBackup
 from tenantctl.backups.steps import BackUp
 from tenantctl.backups.verification import ReadCopy
@@ -28,6 +29,7 @@ ACTIONS: Final[Actions] = {
     Do.MARK_ACTIVE: arriving.MarkActive(),
     Do.MARK_WITHDRAWN: arriving.MarkWithdrawn(),
     Do.BACK_UP: BackUp(),
+    Do.REPAIR_COPY: RepairCopy(),
     Do.READ_COPY: ReadCopy(),
     Do.VERIFY_BACKUP: VerifyBackup(),
     Do.LOOK_AT_COPIES: LookAtCopies(),

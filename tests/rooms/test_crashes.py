@@ -16,7 +16,7 @@ from tenantctl.adapters.memory.fuse import Fuse
 from tenantctl.model.backup import BackupState, CopyState, ResidueKind
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.tenant import Tenant
-from tests.rooms.company import TENANTS_INSTANCE, VERIFY_INSTANCE, Company
+from tests.rooms.company import PARTNER, TENANTS_INSTANCE, VERIFY_INSTANCE, Company
 
 EVENTS = {event.value for event in Event}
 
@@ -36,6 +36,19 @@ def _arriving(company: Company) -> Tenant:
 def _backing_up(company: Company) -> Tenant:
     tenant = company.create()
     company.advance(days=1)
+    return tenant
+
+
+def _repairing(company: Company) -> Tenant:
+    """A night's backup without its second region, which has come back."""
+    tenant = company.create()
+    company.advance(days=1)
+    company.vault.unreachable.add(PARTNER)
+    company.keys.unreachable.add(PARTNER)
+    company.run()
+    company.vault.unreachable.clear()
+    company.keys.unreachable.clear()
+    company.advance(hours=1)
     return tenant
 
 
@@ -74,6 +87,7 @@ def _forgetting(company: Company) -> Tenant:
 PHASES = {
     "arrival": Phase(_arriving, State.ACTIVE),
     "backup": Phase(_backing_up, State.ACTIVE),
+    "repair": Phase(_repairing, State.ACTIVE),
     "deactivation": Phase(_deactivating, State.DEACTIVATED),
     "reinstatement": Phase(_reinstating, State.ACTIVE),
     "destruction": Phase(_destroying, State.DESTROYED),

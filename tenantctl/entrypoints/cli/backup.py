@@ -41,7 +41,7 @@ def now(tenant: str) -> int:
         slot = f"asked-{world.registry.now():%Y%m%dT%H%M%SZ}"
         turn = carry_out(
             world,
-            lambda at, of: plan_asked_backup(observe(at, of), slot, now=at.registry.now()),
+            lambda at, of: plan_asked_backup(observe(at, of), at.policies.backups, slot, now=at.registry.now()),
             one,
             progress=Progress(as_json=False).step,
         )

@@ -1,0 +1,87 @@
+"""Where a new backup goes: which regions take a copy now, which should have one, and what is wrong with those.
+
+A region takes a copy if its bucket shows the policy's terms and its KMS wraps the
+backup's key. One that does not answer keeps no other from its copy: it is
+intended all the same, and completed later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tenantctl.backups.age import Identity
+from tenantctl.backups.keys import wrap_in
+from tenantctl.backups.terms import bucket_faults, copy_regions
+from tenantctl.engine.actions import Work
+from tenantctl.model.backup import RetentionClass, bucket_name
+from tenantctl.model.errors import Refused, Transient
+from tenantctl.model.policy import Term
+from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.model.tenant import new_uid
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """The regions of one new backup, in the order in which they are preferred.
+
+    `wrapped` has the backup's wrapped key for each region that takes a copy now;
+    `silent` has the reason for each that should have one and cannot.
+    """
+
+    backup_id: str
+    intended: Sequence[str]
+    wrapped: Mapping[str, str]
+    silent: Mapping[str, str]
+
+
+def choose_destinations(work: Work, retention_class: RetentionClass, identity: Identity) -> Destinations:
+    """As many regions as the policy asks for: those first that answer, and then those that ought to.
+
+    Raises:
+        Transient: no region takes a copy.
+        Refused: a bucket's terms are not the policy's.
+    """
+    world, policy, backup_id = work.world, work.world.policies.backups, new_uid()
+    wrapped: dict[str, str] = {}
+    trouble: dict[str, str] = {}
+    candidates = copy_regions(world.policies.regions.regions, work.tenant.hosting.region)
+    for region in candidates:
+        bucket = bucket_name(world.bucket_prefix, region, retention_class, policy.classes[retention_class].age_days)
+        try:
+            check_bucket(work, bucket, region, policy.classes[retention_class])
+        except Transient as error:
+            trouble[region] = error.sentence
+            continue
+        try:
+            wrapped[region] = wrap_in(world, region, identity, work.tenant.uid, backup_id)
+        except (Transient, Refused) as error:
+            trouble[region] = error.sentence
+            continue
+        if len(wrapped) == policy.copies_min:
+            break
+    if not wrapped:
+        raise Transient(f"A backup needs a bucket and a key in a region at least: {'; '.join(trouble.values())}")
+    silent = [region for region in candidates if region in trouble][: policy.copies_min - len(wrapped)]
+    return Destinations(
+        backup_id=backup_id,
+        intended=[region for region in candidates if region in wrapped or region in silent],
+        wrapped=wrapped,
+        silent={region: trouble[region] for region in silent},
+    )
+
+
+def check_bucket(work: Work, bucket: str, region: str, term: Term) -> None:
+    """Looks whether a bucket may be given a copy.
+
+    Raises:
+        Transient: it does not answer, or is missing.
+        Refused: its terms are not the policy's.
+    """
+    match work.world.vault.look_at_bucket(bucket):
+        case Present(seen):
+            if faults := tuple(bucket_faults(seen, region, term)):
+                sentence = f"Bucket {bucket} gets no backup: it {' and '.join(faults)}."
+                raise Refused(sentence, hint="Compare all buckets with policies/backups.yaml: tenantctl doctor")
+        case Gone():
+            raise Transient(f"Bucket {bucket} does not exist.")
+        case Unreachable(reason):
+            raise Transient(f"Bucket {bucket} does not answer: {reason}")
