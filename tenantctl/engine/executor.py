@@ -51,6 +51,7 @@ def execute(
     """
     carried_out: list[Step] = []
     troubles: list[Transient | Refused] = []
+    blockers: list[Blocker] = []
     for step in work.plan.steps:
         if duty not in {None, DUTY_OF[step.do]}:
             break
@@ -62,11 +63,12 @@ def execute(
                 raise
             troubles.append(trouble)
             continue
-        if ended is not None:
+        if ended is not None and (ended.outcome is not Outcome.BLOCKED or not work.plan.each_alone):
             return ended
+        blockers += ended.blockers if ended is not None else ()
     if troubles:
         raise troubles[0]
-    return Result(Outcome.DONE, tuple(carried_out))
+    return Result(Outcome.BLOCKED if blockers else Outcome.DONE, tuple(carried_out), tuple(dict.fromkeys(blockers)))
 
 
 def _carry_out(work: Work, step: Step, action: Action, progress: Progress, carried_out: list[Step]) -> Result | None:

@@ -1,4 +1,4 @@
-"""An anchor: what all chains of the journal were at one moment, in one small object that nobody can alter.
+"""An anchor: what chains of the journal were at one moment, in one small object that nobody can alter.
 
 Its exact bytes are JSON; its digest, which stands in its name, is their SHA-256. Beside it lies the list of the heads
 that its root stands for, so that a registry that has lost some of them can be told which. Neither has a name in it.
@@ -33,7 +33,8 @@ class Anchor:
         registry: which registry's heads they are, as it calls itself.
         root: the Merkle root over the heads in the order of their uids, hex.
         chains: how many heads there are.
-        entries: the sum of their sequences: how many entries the journal had.
+        entries: the sum of their sequences: how many entries these chains had.
+        whole: whether these are the heads of all chains; else of some that an act is to rest on.
         heads_sha256: of the object that lists the heads, as it is stored, hex.
         previous: the digest of the newest anchor that was known before it; blank if there was none.
     """
@@ -44,6 +45,7 @@ class Anchor:
     root: str
     chains: int
     entries: int
+    whole: bool
     heads_sha256: str
     previous: str
 

@@ -41,8 +41,8 @@ class AnchorBook(Protocol):
             NotFound: no such anchor is on record.
         """
 
-    def newest_anchor(self) -> AnchorOnRecord | None:
-        """The anchor with the greatest number of those that are sealed or adopted."""
+    def newest_anchor(self, *, whole: bool = False) -> AnchorOnRecord | None:
+        """The anchor with the greatest number of those sealed or adopted; with `whole`, of those of all chains."""
 
     def last_anchor_number(self) -> int:
         """The greatest number on record, sealed or not; 0 if there is none."""

@@ -14,7 +14,7 @@ from tests.contracts.registry_samples import Office
 MADE = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
-def anchor(number: int, *, made_at: datetime = MADE, heads: tuple[Head, ...] = ()) -> Anchor:
+def anchor(number: int, *, made_at: datetime = MADE, heads: tuple[Head, ...] = (), whole: bool = True) -> Anchor:
     """An anchor of these heads, which need not be anybody's."""
     return Anchor(
         number=number,
@@ -23,6 +23,7 @@ def anchor(number: int, *, made_at: datetime = MADE, heads: tuple[Head, ...] = (
         root=root_of(map(leaf_of, heads)).hex(),
         chains=len(heads),
         entries=sum(head.sequence for head in heads),
+        whole=whole,
         heads_sha256=hashlib.sha256(f"{number}".encode()).hexdigest(),
         previous="",
     )
@@ -83,10 +84,11 @@ class AnchorsContract:
         assert newest.sealed_at is not None
         registry.record_sealed(anchor(1).digest, [])
         assert registry.newest_anchor() == newest, "sealed once"
-        registry.record_anchor(anchor(7), adopted=True)
+        registry.record_anchor(anchor(7, whole=False), adopted=True)
         adopted = registry.newest_anchor()
         assert adopted is not None
         assert (adopted.anchor.number, adopted.adopted) == (7, True)
+        assert registry.newest_anchor(whole=True) == newest
 
     def test_anchors_are_found_by_their_day(self, office: Office) -> None:
         """From a day on, in the order of their numbers."""

@@ -13,7 +13,7 @@ BANNED = {"util", "utils", "manager", "managers", "handler", "handlers", "helper
 
 AT_THE_TOP = {".ci", "benchmarks", "docs", "policies", "tenantctl", "terraform", "tests"}
 FLOORS = {"entrypoints", "adapters", "sweeps", "engine", "ports", "model", "localcloud"}
-ROOMS = {"onboarding", "relocation", "offboarding", "custody", "backups", "placement"}
+ROOMS = {"onboarding", "relocation", "offboarding", "custody", "evidence", "backups", "placement"}
 BESIDE_THE_ROOMS = {
     "__init__.py",
     "__main__.py",
@@ -27,13 +27,14 @@ BESIDE_THE_ROOMS = {
 FILES_OF_A_ROOM = {
     "onboarding": {"request.py", "planning.py", "steps.py"},
     "offboarding": {"request.py", "planning.py", "steps.py", "safeguards.py"},
+    "evidence": {"anchoring.py", "restored.py", "steps.py"},
     "backups": {"planning.py", "steps.py", "schedule.py", "retention.py"},
     "placement": {"planning.py", "residency.py", "nearest.py"},
     "sweeps": {"observe.py", "planning.py", "tenants.py"},
 }
 # The rules: what they may know of the time is what they are given.
 PURE = ["model/*.py", "*/planning.py", "offboarding/safeguards.py", "offboarding/grace.py", "backups/schedule.py"]
-PURE += ["backups/retention.py", "placement/nearest.py", "placement/residency.py"]
+PURE += ["evidence/restored.py", "backups/retention.py", "placement/nearest.py", "placement/residency.py"]
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns"}
 
 PYTHON = python_files()

@@ -91,10 +91,11 @@ class MemoryAnchorBook:
                 self.anchor_shelf.anchors[digest] = replace(known, sealed_at=self.now())
             self.anchor_shelf.heads.update({head.tenant_uid: head for head in heads})
 
-    def newest_anchor(self) -> AnchorOnRecord | None:
+    def newest_anchor(self, *, whole: bool = False) -> AnchorOnRecord | None:
         """The newest that is sealed or adopted."""
         with self._shelf.lock:
-            held = [one for one in self.anchor_shelf.anchors.values() if one.sealed_at is not None or one.adopted]
+            known = [one for one in self.anchor_shelf.anchors.values() if one.anchor.whole or not whole]
+        held = [one for one in known if one.sealed_at is not None or one.adopted]
         return max(held, key=lambda one: one.anchor.number, default=None)
 
     def last_anchor_number(self) -> int:

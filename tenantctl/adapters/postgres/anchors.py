@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -72,6 +72,7 @@ class PostgresAnchorBook:
             "number": anchor.number,
             "made_at": anchor.made_at,
             "content": anchor.to_bytes().decode(),
+            "whole": anchor.whole,
             "adopted": adopted,
         }
         statement = upsert(schema.anchors).values(values).on_conflict_do_nothing(index_elements=[_anchors.digest])
@@ -97,9 +98,11 @@ class PostgresAnchorBook:
                     statement.on_conflict_do_update(index_elements=[_heads.tenant_uid], set_=changed).inline()
                 )
 
-    def newest_anchor(self) -> AnchorOnRecord | None:
+    def newest_anchor(self, *, whole: bool = False) -> AnchorOnRecord | None:
         """The newest that is sealed or adopted."""
         held = or_(_anchors.sealed_at.is_not(None), _anchors.adopted)
+        if whole:
+            held = and_(held, _anchors.whole)
         question = select(schema.anchors).where(held).order_by(_anchors.number.desc(), _anchors.digest).limit(1)
         with self._statement() as connection:
             row = connection.execute(question).first()

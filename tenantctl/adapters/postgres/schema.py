@@ -272,6 +272,7 @@ anchors: Final = Table(
     Column("number", BigInteger, nullable=False),
     _moment("made_at"),
     _text("content"),
+    Column("whole", Boolean, nullable=False),
     Column("adopted", Boolean, nullable=False),
     _moment("recorded_at"),
     _text("recorded_by"),

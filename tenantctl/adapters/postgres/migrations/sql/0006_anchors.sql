@@ -2,12 +2,13 @@
 -- world. Run as registry_owner, with search_path = registry.
 
 -- content is the exact text of the object. An adopted one was found in the vaults, by a reconciliation: this registry
--- did not make it.
+-- did not make it. A whole one is of all chains.
 CREATE TABLE anchors (
     digest text PRIMARY KEY CHECK (digest ~ '^[0-9a-f]{64}$'),
     number bigint NOT NULL CHECK (number >= 1),
     made_at timestamptz NOT NULL,
     content text NOT NULL CHECK (content IS JSON OBJECT),
+    whole boolean NOT NULL,
     adopted boolean NOT NULL DEFAULT false,
     recorded_at timestamptz NOT NULL DEFAULT tenantctl_now(),
     recorded_by text NOT NULL DEFAULT session_user,
@@ -42,6 +43,6 @@ CREATE TRIGGER reconciliations_are_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON r
 FOR EACH STATEMENT EXECUTE FUNCTION refuse('a reconciliation on record stays as it is');
 
 GRANT SELECT ON anchors, anchored_heads, reconciliations TO registry_app;
-GRANT INSERT (digest, number, made_at, content, adopted), UPDATE (sealed_at) ON anchors TO registry_app;
+GRANT INSERT (digest, number, made_at, content, whole, adopted), UPDATE (sealed_at) ON anchors TO registry_app;
 GRANT INSERT, UPDATE (anchor, sequence, hash) ON anchored_heads TO registry_app;
 GRANT INSERT (registry, anchor, findings, content) ON reconciliations TO registry_app;
