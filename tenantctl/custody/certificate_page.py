@@ -16,30 +16,31 @@ from tenantctl.model.lifecycle import Event
 _NAMES: Final = {
     ResidueKind.DATABASE: "The database",
     ResidueKind.COPY: "Backup copies",
-    ResidueKind.KEY: "Keys that open backup copies",
-    ResidueKind.KEY_BACKUPS: "Safety copies that hold such a key",
-    ResidueKind.SCRATCH: "Short-lived restores, made to prove a backup",
-    ResidueKind.INSTANCE_BACKUPS: "Safety copies of the database server",
-    ResidueKind.REGISTRY_BACKUPS: "Safety copies of our own register",
+    ResidueKind.KEY: "Keys to backup copies",
+    ResidueKind.KEY_BACKUPS: "Safety copies with such a key",
+    ResidueKind.SCRATCH: "Restores that proved a backup",
+    ResidueKind.INSTANCE_BACKUPS: "The server's safety copies",
+    ResidueKind.REGISTRY_BACKUPS: "Our register's safety copies",
 }
 _STYLE: Final = """
 @page { size: A4; margin: 14mm 17mm; }
 * { box-sizing: border-box; }
 body { max-width: 176mm; margin: 8mm auto; padding: 0 4mm; color: #1a1a1a; background: #fff;
-  font: 10pt/1.4 Georgia, "Times New Roman", serif; }
+  font: 9.5pt/1.4 Helvetica, Arial, "Liberation Sans", sans-serif; }
 h1 { margin: 0 0 1mm; font-size: 19pt; font-weight: normal; }
-h2 { margin: 5mm 0 1.5mm; font-size: 11pt; border-bottom: 0.3mm solid #888; }
+h2 { margin: 4mm 0 1.2mm; font-size: 10.5pt; border-bottom: 0.3mm solid #888; }
 p { margin: 0 0 2mm; }
-table { width: 100%; border-collapse: collapse; font-size: 9pt; line-height: 1.3; }
-th, td { padding: 0.8mm 2mm 0.8mm 0; text-align: left; vertical-align: top; border-bottom: 0.2mm solid #ddd; }
+table { width: 100%; margin-bottom: 2mm; border-collapse: collapse; font-size: 8pt; line-height: 1.25; }
+th, td { padding: 0.6mm 2mm 0.6mm 0; text-align: left; vertical-align: top; border-bottom: 0.2mm solid #ddd; }
+td.day, th { white-space: nowrap; }
 th { font-weight: bold; }
 td.number, th.number { text-align: right; padding-right: 4mm; }
-dl { display: grid; grid-template-columns: 44mm 1fr; gap: 0.6mm 3mm; margin: 0; }
+dl { display: grid; grid-template-columns: 40mm 1fr; gap: 0.5mm 3mm; margin: 0; font-size: 8.5pt; }
 dt { color: #555; }
 dd { margin: 0; }
-code { font: 8pt/1.35 "DejaVu Sans Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+code { font: 7.5pt/1.3 "DejaVu Sans Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .issued { color: #555; }
-.small { font-size: 8.5pt; color: #333; }
+.small { font-size: 8pt; color: #333; }
 @media print {
   body { max-width: none; margin: 0; padding: 0; }
   h2 { break-after: avoid; }
@@ -71,7 +72,7 @@ def page(document: Document, digest: str) -> str:
         _definitions(
             (
                 ("SHA-256 of the file", f"<code>{digest}</code>"),
-                ("Signed (Ed25519) with key", f"<code>{document.signature.key}</code>"),
+                ("Signed with Ed25519 key", f"<code>{document.signature.key}</code>"),
                 ("Signature", f"<code>{document.signature.value}</code>"),
                 ("Journal", f"{certificate.journal.length} entries, ending in <code>{certificate.journal.head}</code>"),
             )
@@ -150,7 +151,7 @@ def _dates(certificate: Certificate) -> Iterator[tuple[str, str]]:
 
 def _table(certificate: Certificate) -> str:
     """A row for each kind of place and region; HTML."""
-    labels = {one.id: f"{one.city}, {one.country} ({one.id})" for one in certificate.regions}
+    labels = {one.id: f"{one.city}, {one.country}" for one in certificate.regions}
     groups: dict[tuple[str, str], list[Place]] = {}
     for place in certificate.places:
         groups.setdefault((place.kind, place.region or ""), []).append(place)
@@ -172,8 +173,8 @@ def _row(kind: str, where: str, places: Sequence[Place]) -> str:
         f"<td>{escape(where) or '-'}</td>",
         f'<td class="number">{len(places)}</td>',
         f'<td class="number">{len(gone)}</td>',
-        f"<td>{_day(max(gone)) if gone else '-'}</td>",
-        f"<td>{f'{len(left)}, {_until(left)}' if left else 'none'}</td>",
+        f'<td class="day">{_day(max(gone)) if gone else "-"}</td>',
+        f'<td class="day">{f"{len(left)}, {_until(left)}" if left else "none"}</td>',
     )
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -208,9 +209,7 @@ def _definitions(pairs: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -
 
 def _until(left: Sequence[Latest]) -> str:
     last = max(one.date for one in left)
-    return (
-        f"until {_day(last)} at the latest" if all(one.kind == "final" for one in left) else f"not before {_day(last)}"
-    )
+    return f"until {_day(last)}" if all(one.kind == "final" for one in left) else f"not before {_day(last)}"
 
 
 def _when(moment: str) -> str:

@@ -25,7 +25,7 @@ UID, BACKUP = "k3v9q2m7x4ab", "4hfgsmhrm2oi"
 HOME, PARTNER = "us-south1", "us-central1"
 BEGINNING = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
 WORKER = "tenantctl-destroy@example-project.iam"
-GONE = "instance tenants-1 reported database and roles absent at 2026-12-16T06:05:00Z"
+GONE = "instance tenants-1 reported database and roles absent at 2026-12-16T12:00:00Z"
 WINDOW = "the window in which the platform could bring it back has passed"
 
 

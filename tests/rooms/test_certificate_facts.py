@@ -1,0 +1,186 @@
+"""What a certificate says of a tenant, and all that it must not say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tenantctl.custody.certificate_document import written_moment
+from tenantctl.custody.certificate_facts import QUOTED, certify, may_be_quoted, refuse_uncertifiable
+from tenantctl.custody.certificate_verification import faults
+from tenantctl.model.errors import Refused
+from tenantctl.model.lifecycle import LIVING, State
+from tests.rooms import certificate_samples as samples
+from tests.rooms.certificate_samples import ISSUER, TENANT, UID, on, record
+
+SECRET = "case-4711-of-the-court"
+PLACED = (on(20), "hold-placed", {"hold": 1})
+RELEASED = (on(21), "hold-released", {"hold": 1})
+
+
+def text_of(certificate: Any) -> str:
+    return json.dumps(certificate.model_dump(mode="json"), ensure_ascii=False)
+
+
+# When
+
+
+@pytest.mark.parametrize("state", sorted(LIVING))
+def test_the_living_are_not_certified(state: State) -> None:
+    with pytest.raises(Refused) as caught:
+        certify(replace(record(), tenant=replace(TENANT, state=state)), now=on(30), issuer=ISSUER)
+    assert f"Tenant acme is {state}" in caught.value.sentence
+    assert "once it is destroyed, which is not before 2026-12-16 12:00 UTC" in caught.value.hint
+    with pytest.raises(Refused) as caught:
+        refuse_uncertifiable(replace(TENANT, state=state, destroy_after=None))
+    assert "once it is destroyed, and again" in caught.value.hint
+
+
+def test_a_destruction_that_was_not_seen_to_end_is_not_certified() -> None:
+    with pytest.raises(Refused, match="its end has not been seen"):
+        refuse_uncertifiable(replace(TENANT, state=State.DESTROYING, destroyed_at=None))
+
+
+def test_who_never_had_a_database_has_nothing_to_certify() -> None:
+    with pytest.raises(Refused, match="never had a database"):
+        refuse_uncertifiable(replace(TENANT, state=State.FORGOTTEN, name=None, destroyed_at=None))
+
+
+def test_no_certificate_rests_on_a_broken_journal() -> None:
+    whole = record()
+    edited = replace(whole.entries[3], body="{}")
+    for entries in ([*whole.entries[:3], edited, *whole.entries[4:]], whole.entries[:-1], whole.entries[1:]):
+        with pytest.raises(Refused, match="broken journal"):
+            certify(replace(whole, entries=entries), now=on(30), issuer=ISSUER)
+
+
+# What
+
+
+def test_it_says_what_was_seen_and_what_remains() -> None:
+    said = samples.destroyed()
+    assert (said.state, said.counts.places, said.counts.gone, said.counts.remaining) == ("destroyed", 7, 2, 5)
+    database = said.places[0]
+    assert (database.state, database.proof, database.region) == ("gone", samples.GONE, samples.HOME)
+    (quote,) = [quote for quote in said.journal.quoted if quote.sequence == database.entry]
+    assert (quote.event, quote.actor) == ("database-gone", samples.WORKER)
+    assert said.latest is not None
+    assert (said.latest.kind, said.latest.date) == ("final", written_moment(on(341)))
+    assert list(faults(said)) == []
+
+
+def test_at_the_end_every_place_is_gone_and_every_proof_is_quoted() -> None:
+    said = samples.forgotten()
+    assert (said.state, said.latest, said.counts.remaining) == ("forgotten", None, 0)
+    assert said.life.forgotten_at == written_moment(on(350))
+    assert {place.kind for place in said.places if place.entry is None} == {"scratch"}
+    assert {place.region for place in said.places} == {samples.HOME, samples.PARTNER, None}
+    assert {region.id for region in said.regions} == {samples.HOME, samples.PARTNER}
+
+
+def test_a_date_that_has_passed_unseen_is_no_proof() -> None:
+    """The window has passed, and nobody has looked yet: it is not said to be gone, nor when it will be."""
+    said = certify(record(), now=on(32), issuer=ISSUER)
+    (window,) = [place for place in said.places if place.kind == "instance-backups"]
+    assert window.latest is not None
+    assert (window.state, window.latest.kind, window.latest.date) == ("remains", "not-before", written_moment(on(32)))
+    assert said.latest is not None
+    assert (said.latest.kind, said.latest.date) == ("not-before", written_moment(on(341)))
+    assert list(faults(said)) == []
+
+
+# What it must not say
+
+
+def test_under_a_hold_it_says_not_before_and_not_why() -> None:
+    held = certify(record(more=[PLACED]), now=on(30), issuer=ISSUER)
+    kinds = {place.kind: place.latest.kind for place in held.places if place.latest}
+    assert kinds == {"copy": "not-before", "key": "not-before", "instance-backups": "final"}
+    assert held.latest is not None
+    assert held.latest.kind == "not-before"
+    assert "hold" not in text_of(held).lower().replace(ISSUER.lower(), "")
+    assert "legal" not in text_of(held).lower()
+    assert list(faults(held)) == []
+
+
+def test_after_a_hold_nothing_of_it_is_left() -> None:
+    """All that differs from a tenant that never was under one is the length and the hashes of its chain."""
+    released = certify(record(more=[PLACED, RELEASED]), now=on(30), issuer=ISSUER).model_dump()
+    never = samples.destroyed().model_dump()
+    for said in (released, never):
+        del said["journal"]
+        for place in said["places"]:
+            del place["entry"]
+    assert released == never
+
+
+@pytest.mark.parametrize(
+    ("event", "body"),
+    [
+        ("hold-placed", {"case": SECRET}),
+        ("hold-released", {"case": SECRET}),
+        ("backup-exported", {"backup": "b", "ground": "legal-order", "reference": SECRET}),
+        ("erasure-approved", {"basis": "law", "reference": SECRET}),
+        ("cancel-requested", {"intent": 2, "cause": SECRET}),
+        ("grace-ended", {"reason": SECRET}),
+        ("alarm-raised", {"code": SECRET}),
+        ("step-done", {"do": "x", "subject": "y", "reason": SECRET, "argument": ""}),
+        ("certificate-issued", {"sha256": SECRET}),
+        ("an event of next year", {"x": SECRET}),
+        ("place-lapsed", {"place": "x", "kind": "copy", "proof": "gone", "case": SECRET}),
+        ("backup-complete", {"backup": "b", "held_for": SECRET}),
+    ],
+)
+def test_what_else_is_in_the_chain_stays_there(event: str, body: Mapping[str, Any]) -> None:
+    """Also what a known event says beyond what is listed for it."""
+    said = certify(record(more=[(on(20), event, body)]), now=on(30), issuer=ISSUER)
+    assert SECRET not in text_of(said)
+    assert said.journal.length == samples.destroyed().journal.length + 1
+    assert said.counts == samples.destroyed().counts
+
+
+def test_only_what_a_worker_writes_is_quoted() -> None:
+    """Requests and approvals are people's, and are nowhere in the list of what may be quoted."""
+    people = {"requested", "cancel-requested", "reinstate-requested", "erasure-approved", "grace-ended"}
+    assert not people & set(QUOTED)
+    assert [entry.event for entry in record().entries if not may_be_quoted(entry)] == [
+        "requested",
+        "cancel-requested",
+        "backup-begun",
+        "grace-ended",
+    ]
+
+
+# By which name
+
+
+def test_the_name_is_the_one_on_record() -> None:
+    assert samples.destroyed().tenant.name == "acme"
+    assert samples.destroyed().tenant.name_source == "record"
+    same = certify(record(), now=on(30), issuer=ISSUER, stated_name="acme")
+    assert same.tenant == samples.destroyed().tenant
+    with pytest.raises(Refused, match="'acme' on record"):
+        certify(record(), now=on(30), issuer=ISSUER, stated_name="another")
+
+
+def test_at_the_end_it_is_the_uid_alone_unless_somebody_states_a_name() -> None:
+    assert samples.forgotten().tenant.model_dump() == {"uid": UID, "name": None, "name_source": "none"}
+    assert "acme" not in text_of(samples.forgotten()).replace("gs://acme-", "")
+    stated = samples.forgotten("Acme, Inc.").tenant
+    assert (stated.name, stated.name_source) == ("Acme, Inc.", "stated")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x00b", "a\u202eb", "x" * 201])
+def test_a_name_is_a_line_of_text(name: str) -> None:
+    with pytest.raises(Refused, match="cannot be the name"):
+        samples.forgotten(name)
+    with pytest.raises(Refused, match="cannot be the issuer"):
+        certify(record(), now=on(30), issuer=name)
+
+
+def test_a_second_later_it_is_another_certificate() -> None:
+    later = certify(record(), now=on(30) + timedelta(seconds=1), issuer=ISSUER)
+    assert samples.content(later) != samples.content(samples.destroyed())
