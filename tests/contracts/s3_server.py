@@ -14,6 +14,7 @@ each line, so that a better moto is noticed):
 | states a checksum of checksums as one (COMPOSITE, and the number of parts) | on HEAD states it as any | as one |
 | answers NoSuchUpload to a part of an upload that it has forgotten | breaks (500) | NoSuchUpload |
 | refuses who names another owner of a bucket than it has | looks at no owner | refuses |
+| dates what came in parts from when its upload began | from when it was completed | from when it was completed |
 | deletes what is past its lifecycle | deletes nothing | deletes nothing |
 """
 

@@ -12,6 +12,7 @@ from tenantctl.adapters.google.vault import GoogleVault, storage_client
 from tenantctl.localcloud.faults import Fault
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.ports.vault import Vault
 from tests.contracts.peers import answer, nobody, peer, saying, silent, trickling
 from tests.contracts.vaults import (
     BUCKET,
@@ -52,7 +53,7 @@ def vault_at(url: str, limits: TimeLimits | None = None) -> GoogleVault:
     return GoogleVault(client, limits=limits, patience=no_patience(), chunk_size=CHUNK)
 
 
-def assert_nothing_is_known(vault: GoogleVault) -> None:
+def assert_nothing_is_known(vault: Vault) -> None:
     """Every look is unreachable, every effect may be tried again; nothing is gone."""
     assert isinstance(vault.look(BUCKET, "o"), Unreachable)
     assert isinstance(vault.look_at_bucket(BUCKET), Unreachable)
