@@ -119,7 +119,7 @@ def load_policies(folder: Path, known: Sequence[Region]) -> Policies:
     """
     lifecycle, backups, regions = load_lifecycle(folder), load_backups(folder), load_regions(folder, known)
     anchors = load_anchors(folder, known, backups)
-    policies = {"lifecycle": lifecycle, "backups": backups, "regions": regions, "anchors": anchors}
+    policies: dict[str, Any] = {"lifecycle": lifecycle, "backups": backups, "regions": regions, "anchors": anchors}
     content = {name: asdict(policy) for name, policy in policies.items()}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 
 from tenantctl.model.errors import Refused
 from tenantctl.ports.databases import Databases, Scratch
+from tenantctl.ports.decisions import Decisions
 from tenantctl.ports.instances import Instances
 from tenantctl.ports.keys import Keys, KeyStore
 from tenantctl.ports.registry import Registry
@@ -18,6 +19,7 @@ Port = TypeVar("Port")
 VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "read")
 DATABASES_LOOKS: Final = (
     "look",
+    "marked",
     "look_at_roles",
     "look_at_logins",
     "look_prepared",
@@ -33,6 +35,11 @@ REGISTRY_LOOKS: Final = (
     *("backups", "residues", "alarms", "entries", "head", "chains", "instances"),
     *("identity", "heads", "link_hashes", "newest_anchor", "last_anchor_number", "anchors_since", "anchored_head"),
     "newest_reconciliation",
+)
+
+
+DECISIONS_LOOKS: Final = (
+    *("standing", "freezes", "holds", "proposal", "proposals", "batch", "cap_count", "notices", "undelivered"),
 )
 
 
@@ -80,6 +87,11 @@ def read_only_instances(instances: Instances) -> Instances:
 def read_only_registry(registry: Registry) -> Registry:
     """A registry that takes no request, and gives no lease."""
     return read_only(registry, REGISTRY_LOOKS)
+
+
+def read_only_decisions(decisions: Decisions) -> Decisions:
+    """Decisions that nobody makes, and nobody is asked for."""
+    return read_only(decisions, DECISIONS_LOOKS)
 
 
 class _ReadOnly:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenantctl.adapters.google.estate import (
+    ensure_anchor_buckets,
     ensure_buckets,
     ensure_instance,
     ensure_key_buckets,
@@ -77,6 +78,7 @@ def provision_local(found: Mapping[str, Any], regions: Sequence[str]) -> None:
         with ThreadPoolExecutor(max_workers=4) as pool:
             registry = pool.submit(_provision_registry, settings)
             made = [pool.submit(ensure_instance, world.instances, one.name, one.region) for one in instances]
+            ensure_anchor_buckets(world.storage_client, world.bucket_prefix, world.policies.anchors)
             registry.result()
             wait(made)
             for future in [pool.submit(add_instance, world, instance) for instance in instances]:

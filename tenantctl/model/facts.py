@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from tenantctl.model.anchor import RegistrySeen
 from tenantctl.model.backup import Backup, Residue
+from tenantctl.model.decisions import Standing
 from tenantctl.model.sighting import Sighting, Unreachable
-from tenantctl.model.tenant import Tenant
+from tenantctl.model.tenant import Hosting, Tenant
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,15 @@ class DatabaseSeen:
 
 
 @dataclass(frozen=True)
+class DatabaseMarked:
+    """A database that an instance shows with some tenant's marker."""
+
+    name: str
+    uid: str
+    generation: int
+
+
+@dataclass(frozen=True)
 class LoginsSeen:
     """A tenant's login as its instance shows it."""
 
@@ -24,6 +35,19 @@ class LoginsSeen:
 
 
 NOT_LOOKED = Unreachable("not looked at")
+
+
+@dataclass(frozen=True)
+class FormerSeen:
+    """A database that the tenant had before it was restored elsewhere, as its instance shows it, if it answers.
+
+    `residue_id` is its line in the inventory.
+    """
+
+    residue_id: str
+    hosting: Hosting
+    database: Sighting[DatabaseSeen]
+    logins: Sighting[LoginsSeen]
 
 
 @dataclass(frozen=True)
@@ -39,3 +63,7 @@ class Facts:
     database: Sighting[DatabaseSeen] = NOT_LOOKED
     roles: Sighting[tuple[str, ...]] = NOT_LOOKED
     logins: Sighting[LoginsSeen] = NOT_LOOKED
+    prepared: bool = False  # of a database that is to be filled from a backup: whether it is ready for that
+    formers: tuple[FormerSeen, ...] = ()
+    registry: RegistrySeen | Unreachable = NOT_LOOKED
+    standing: Standing | None = None  # nobody asked: what rests on it does not happen

@@ -19,6 +19,9 @@ NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 NAME_LENGTH_MAX: Final = 40
 
 
+_MARKER: Final = re.compile(r"tenantctl tenant ([a-z0-9]+) generation (\d+)")
+
+
 class Wanted(StrEnum):
     """What the newest request asks for."""
 
@@ -140,6 +143,12 @@ class InstanceRole(StrEnum):
 
     TENANTS = "tenants"
     VERIFY = "verify"
+
+
+def marked_tenant(marker: str) -> tuple[str, int] | None:
+    """The uid and the generation that a database's comment says; None if it is no marker."""
+    match = _MARKER.fullmatch(marker)
+    return None if match is None else (match[1], int(match[2]))
 
 
 def new_uid() -> str:

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tenantctl.model.backup import TableDigest
-from tenantctl.model.facts import DatabaseSeen, LoginsSeen
+from tenantctl.model.facts import DatabaseMarked, DatabaseSeen, LoginsSeen
 from tenantctl.model.sighting import Sighting
 from tenantctl.model.tenant import Hosting
 
-__all__ = ["DatabaseSeen", "Databases", "Dump", "LoginsSeen", "Scratch"]
+__all__ = ["DatabaseMarked", "DatabaseSeen", "Databases", "Dump", "LoginsSeen", "Scratch"]
 
 
 class Dump(Protocol):
@@ -46,6 +46,9 @@ class Databases(Protocol):
 
     def look(self, hosting: Hosting) -> Sighting[DatabaseSeen]:
         """Whether the database is there, and its marker."""
+
+    def marked(self, instance: str) -> Sighting[tuple[DatabaseMarked, ...]]:
+        """Every database on an instance that bears a tenant's marker, by name, whoever the tenant is."""
 
     def look_at_roles(self, hosting: Hosting) -> Sighting[tuple[str, ...]]:
         """Which of the tenant's two roles are there; gone if neither."""

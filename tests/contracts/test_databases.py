@@ -7,7 +7,7 @@ import pytest
 from tenantctl.model.errors import NotFound, Refused, Transient
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Hosting
-from tenantctl.ports.databases import Databases, DatabaseSeen, LoginsSeen
+from tenantctl.ports.databases import DatabaseMarked, Databases, DatabaseSeen, LoginsSeen
 from tests.contracts.databases_places import PASSWORD, PLACES, Place, given, place_named
 
 
@@ -64,6 +64,23 @@ def test_a_tenants_database_comes_and_goes(place: Place) -> None:
     databases.drop_roles(hosting)
     assert databases.look_at_roles(hosting) == databases.look_at_logins(hosting) == Gone()
     assert not databases.look_prepared(hosting, extensions=())
+
+
+def test_every_marked_database_of_an_instance_is_listed(place: Place) -> None:
+    """With whose it says it is, whatever its name; what bears no tenant's marker is none."""
+    databases, one, other = place.databases, given(place), given(place)
+    place.mark(other, f"tenantctl tenant {one.uid} generation 7")
+    sight = databases.marked(one.instance)
+    assert isinstance(sight, Present)
+    mine = {seen for seen in sight.value if seen.name in {one.database, other.database}}
+    assert mine == {DatabaseMarked(one.database, one.uid, 1), DatabaseMarked(other.database, one.uid, 7)}
+    place.mark(other, "somebody else's")
+    sight = databases.marked(one.instance)
+    assert isinstance(sight, Present)
+    assert other.database not in {seen.name for seen in sight.value}
+    place.mark(other, other.marker)
+    with place.silent() as (silent, _):
+        assert isinstance(silent.marked(one.instance), Unreachable)
 
 
 def test_doing_again_what_is_done_changes_nothing(place: Place) -> None:

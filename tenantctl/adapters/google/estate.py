@@ -21,9 +21,10 @@ from tenantctl.adapters.google.key_store import key_bucket_name
 from tenantctl.adapters.google.keys import KEY, KEY_RING, GoogleKeys, asked, ring_name
 from tenantctl.adapters.google.transport import TimeLimits, Watch
 from tenantctl.adapters.google.vault import bucket_seen
+from tenantctl.model.anchor import anchor_bucket_name
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.errors import NotFound, Refused, Transient
-from tenantctl.model.policy import BackupsPolicy, Term
+from tenantctl.model.policy import AnchorsPolicy, BackupsPolicy, Term
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.ports.instances import Instances, InstanceSeen, OperationSeen
 from tenantctl.ports.vault import BucketSeen
@@ -73,6 +74,20 @@ def ensure_buckets(client: Client, prefix: str, regions: Sequence[str], policy: 
         Transient: the API does not answer; run it again.
     """
     return tuple(plan.name for plan in bucket_plans(prefix, regions, policy) if ensure_bucket(client, plan))
+
+
+def ensure_anchor_buckets(client: Client, prefix: str, policy: AnchorsPolicy) -> tuple[str, ...]:
+    """Make the buckets for anchors that are missing, lock the retention of all, and return the names of those made.
+
+    Raises:
+        Refused: a bucket is there with other terms, or the API refuses.
+        Transient: the API does not answer; run it again.
+    """
+    plans = (
+        BucketPlan(anchor_bucket_name(prefix, region, policy.age_days), region, policy.term)
+        for region in policy.regions
+    )
+    return tuple(plan.name for plan in plans if ensure_bucket(client, plan))
 
 
 def ensure_bucket(client: Client, plan: BucketPlan) -> bool:

@@ -15,8 +15,8 @@ from tenantctl.adapters.memory.archives import FIRST_LINE, LAST_LINE, MemoryDump
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.model.tenant import Hosting
-from tenantctl.ports.databases import DatabaseSeen, Dump, LoginsSeen
+from tenantctl.model.tenant import Hosting, marked_tenant
+from tenantctl.ports.databases import DatabaseMarked, DatabaseSeen, Dump, LoginsSeen
 
 Seen = TypeVar("Seen")
 
@@ -106,6 +106,14 @@ class MemoryDatabases:
         return Present(
             DatabaseSeen(database.marker, sum(len(row) for rows in database.tables.values() for row in rows))
         )
+
+    def marked(self, instance: str) -> Sighting[tuple[DatabaseMarked, ...]]:
+        """See the port."""
+        if not self.instances[instance].reachable:
+            return _silent(instance)
+        there = sorted(self.instances[instance].databases.items())
+        found = ((name, marked_tenant(database.marker)) for name, database in there)
+        return Present(tuple(DatabaseMarked(name, *whose) for name, whose in found if whose is not None))
 
     def look_at_roles(self, hosting: Hosting) -> Sighting[tuple[str, ...]]:
         """See the port."""

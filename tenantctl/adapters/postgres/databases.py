@@ -29,8 +29,8 @@ from tenantctl.adapters.postgres.refill import is_empty, refill
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, TenantctlError
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.model.tenant import Hosting
-from tenantctl.ports.databases import DatabaseSeen, Dump, LoginsSeen
+from tenantctl.model.tenant import Hosting, marked_tenant
+from tenantctl.ports.databases import DatabaseMarked, DatabaseSeen, Dump, LoginsSeen
 
 Seen = TypeVar("Seen")
 
@@ -67,6 +67,19 @@ class PostgresDatabases:
             return Gone() if found is None else Present(DatabaseSeen(*found))
 
         return self._look(hosting, ask)
+
+    def marked(self, instance: str) -> Sighting[tuple[DatabaseMarked, ...]]:
+        """See the port."""
+        try:
+            with self._control.on(instance) as session:
+                rows = session.execute(
+                    "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
+                    " WHERE shobj_description(oid, 'pg_database') IS NOT NULL ORDER BY datname COLLATE \"C\""
+                ).fetchall()
+        except TenantctlError as error:
+            return Unreachable(error.sentence)
+        found = ((name, marked_tenant(marker)) for name, marker in rows)
+        return Present(tuple(DatabaseMarked(name, *whose) for name, whose in found if whose is not None))
 
     def look_at_roles(self, hosting: Hosting) -> Sighting[tuple[str, ...]]:
         """See the port."""
