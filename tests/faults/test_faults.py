@@ -1,0 +1,59 @@
+"""Every fault of the table, on the whole path: the real clients, programs and servers, on a local cloud."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from tenantctl.adapters.google import vault
+from tenantctl.adapters.retry import Patience
+from tenantctl.bootstrap import CloudWorld
+from tenantctl.config import load_settings
+from tests.faults.ending import ends_well
+from tests.faults.row import Row
+from tests.faults.scene import Scene
+from tests.faults.table import TABLE
+from tests.localcloud.company import Company, throw_away_company
+
+SECONDS = 1.0  # minutes of trouble are those that outlast all patience: here it is shorter than in production
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator[Company]:
+    """One company for all faults of this worker; each has its own tenant."""
+    with throw_away_company() as made:
+        yield made
+
+
+@pytest.fixture
+def world(company: Company, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudWorld]:
+    """The real adapters, a little impatient."""
+    monkeypatch.setattr("tenantctl.bootstrap.PATIENCE_SECONDS", SECONDS)
+    monkeypatch.setattr(vault, "Patience", lambda: Patience(seconds=SECONDS))
+    settings = replace(load_settings(company.environment()), login="alice@example.com")
+    with closing(CloudWorld(settings)) as made:
+        yield made
+
+
+def identifier(row: Row) -> str:
+    """A row's name in a report."""
+    number = TABLE.index(row) + 1
+    return f"{number:02}-{row.stage}-{row.commit.__name__.replace('_', '-')}"
+
+
+@pytest.mark.parametrize("row", TABLE, ids=identifier)
+def test_a_fault_ends_in_a_true_state(row: Row, company: Company, world: CloudWorld) -> None:
+    """It is told while it lasts; afterwards all is as `ends_well` says, and what claims to be a backup restores."""
+    name = f"{row.stage}-{TABLE.index(row) + 1}".lower()
+    scene = Scene.begin(company, world, name, bulky=row.bulky)
+    try:
+        row.commit(scene)
+        if row.alarm is not None:
+            assert row.alarm in scene.alarms()
+        else:
+            assert scene.alarms() <= row.lasting
+        ends_well(scene, row.lasting)
+    finally:
+        scene.lift()
