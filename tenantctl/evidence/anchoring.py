@@ -113,7 +113,7 @@ def anchor_journal(world: World) -> Anchor:
         now = world.registry.now()
         packed = pack(world.registry.heads(), file)
         before = world.registry.newest_anchor(whole=True)
-        if before is not None and (packed.chains, packed.entries) < (before.anchor.chains, before.anchor.entries):
+        if before is not None and (packed.chains < before.anchor.chains or packed.entries < before.anchor.entries):
             raise Refused(
                 f"The registry has {packed.chains} chains of {packed.entries} entries, and {before.anchor.sentence} "
                 f"has {before.anchor.chains} of {before.anchor.entries}: some were cut off.",

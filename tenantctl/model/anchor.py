@@ -65,7 +65,9 @@ class Anchor:
             said = json.loads(content)
             said_format = said.pop("format")
             anchor = Anchor(**{**said, "made_at": datetime.fromisoformat(said["made_at"])})
-            is_one = said_format == FORMAT and anchor.to_bytes() == content
+            numbers = (anchor.number, anchor.chains, anchor.entries)
+            is_typed = all(type(number) is int for number in numbers) and type(anchor.whole) is bool
+            is_one = said_format == FORMAT and is_typed and anchor.to_bytes() == content
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Refused("This is no anchor that this version can read.") from error
         if not is_one:

@@ -9,6 +9,7 @@ from tenantctl.entrypoints.cli.output import Output, output_option, print_json, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tenantctl.evidence.comparing import Comparison
     from tenantctl.model.journal import Entry, Head
     from tenantctl.ports.registry import Registry
 
@@ -36,29 +37,67 @@ def show(tenant: str, output: Output) -> None:
 
 @journal.command()
 @click.argument("tenant", required=False)
-def verify(tenant: str | None) -> None:
-    """Check the chain of TENANT, or of all tenants, the forgotten included."""
+@output_option
+def verify(tenant: str | None, output: Output) -> None:
+    """Check the chain of TENANT, or of all tenants, the forgotten included: link by link, and against every anchor.
+
+    Ends with 6 if anything was changed, cut off or made anew, and with 5 if an
+    anchor could not be looked at. Entries that are newer than every anchor are
+    counted: nothing outside the registry vouches for them yet.
+    """
     from tenantctl.bootstrap import opened_world
-    from tenantctl.model.errors import Findings
+    from tenantctl.evidence.comparing import compare_with_anchors
+    from tenantctl.model.errors import Findings, Transient
     from tenantctl.model.journal import broken_links
 
     with opened_world(looks_only=True) as world:
         registry = world.registry
-        uids = [registry.find(tenant).uid] if tenant else list(registry.chains())
-        count = 0
-        faults: list[str] = []
-        for uid in uids:
-            entries, head = _chain(registry, uid)
+        uid = registry.find(tenant).uid if tenant else None
+        compared = compare_with_anchors(world, uid=uid)
+        uids = [uid] if uid else list(registry.chains())
+        count, faults = 0, list[str]()
+        unanchored: list[dict[str, object]] = []
+        for one in uids:
+            entries, head = _chain(registry, one)
             count += len(entries)
             faults += broken_links(entries, head)
-    for fault in faults:
-        click.echo(fault)
+            anchored = compared.newest[one].sequence if one in compared.newest else 0
+            if len(entries) > anchored:
+                unanchored.append({"tenant_uid": one, "first": anchored + 1, "last": len(entries)})
+    faults += [difference.sentence for difference in compared.differences]
+    faults += compared.faults
+    if output == "json":
+        document = {"entries": count, "chains": len(uids), "anchors": compared.anchors, "faults": faults}
+        print_json({**document, "not_looked_at": compared.unread, "not_anchored": unanchored})
+    else:
+        _tell(count, len(uids), faults, compared, unanchored)
     if faults:
         raise Findings(
             f"The journal is broken in {len(faults)} places.",
-            hint="Somebody changed it with rights that no worker has: treat this as an incident.",
+            hint="Somebody changed it with rights that no worker has, or brought it back: treat this as an incident.",
         )
-    click.echo(f"The journal is whole: {count} entries in {len(uids)} chains.")
+    if compared.unread:
+        raise Transient(
+            f"{len(compared.unread)} anchors or lists of anchors could not be looked at.", hint="Try again."
+        )
+
+
+def _tell(
+    count: int, chains: int, faults: "list[str]", compared: "Comparison", unanchored: "list[dict[str, object]]"
+) -> None:
+    """What was found, for people."""
+    for line in (*faults, *compared.unread):
+        click.echo(line)
+    if not faults:
+        click.echo(f"The journal is whole: {count} entries in {chains} chains.")
+    anchors = compared.anchors
+    if anchors:
+        click.echo(f"It was held against {len(anchors)} anchors, the newest {anchors[-1].sentence}.")
+    elif not compared.unread:
+        click.echo("No anchor was ever made: tenantctl registry anchor")
+    if unanchored and anchors:
+        newer = sum(int(str(span["last"])) - int(str(span["first"])) + 1 for span in unanchored)
+        click.echo(f"{newer} entries of {len(unanchored)} chains are not anchored yet.")
 
 
 def _chain(registry: "Registry", uid: str) -> "tuple[Sequence[Entry], Head | None]":
