@@ -4,7 +4,7 @@
 else. A copy off Google's cloud is made like any other one:
 
     region = "aws:eu-central-1"
-    bucket = off_cloud_bucket_name(prefix, region, retention_class, term.age_days)
+    bucket = bucket_name(prefix, region, retention_class, term.age_days)
     faults = bucket_faults(world.vault.look_at_bucket(bucket).value, region, term)
 
 What such a bucket says of its region bears its cloud too, so that it can be held against `Copy.region` and a policy.

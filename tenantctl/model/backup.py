@@ -174,8 +174,11 @@ def manifest_name(name: str) -> str:
 
 
 def bucket_name(prefix: str, region: str, retention_class: RetentionClass, age_days: int) -> str:
-    """The bucket for copies of one class and term in one region; another term is another bucket."""
-    return f"{prefix}-{region}-{retention_class}-{age_days}d"
+    """The bucket for copies of one class and term in one region; another term is another bucket.
+
+    A region off Google's cloud bears its cloud before a colon (`model/off_cloud.py`), which no bucket's name may have.
+    """
+    return f"{prefix}-{region.replace(':', '-')}-{retention_class}-{age_days}d"
 
 
 def bucket_of_term(bucket: str, retention_class: RetentionClass, age_days: int) -> bool:

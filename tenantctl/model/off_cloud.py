@@ -2,8 +2,8 @@
 
 A region off Google's cloud bears its cloud before a colon: `aws:eu-central-1`. So it stands in a policy, in
 `Copy.region`, and in what a vault says of a bucket. A colon cannot stand in a bucket's name, and there it is a dash:
-`PREFIX-aws-eu-central-1-daily-31d`. The name alone tells whose bucket it is: no region of Google's has a dash before
-its number.
+`bucket_name` makes `PREFIX-aws-eu-central-1-daily-31d` of it. The name alone tells whose bucket it is: no region of
+Google's has a dash before its number.
 
 S3 counts in whole days, from each following midnight UTC. An object is hidden by a marker at the first midnight that
 comes `age_days - HIDDEN_DAYS` after its writing, and its bytes are deleted at the first midnight that comes
@@ -17,7 +17,7 @@ import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-from tenantctl.model.backup import RetentionClass, bucket_name
+from tenantctl.model.backup import RetentionClass
 from tenantctl.model.errors import Refused
 
 AWS: Final = "aws"
@@ -86,15 +86,6 @@ def country_of(region: str) -> str:
     if region not in _COUNTRIES:
         raise Refused(f"Where {region} lies is not known.", hint=f"Known are {', '.join(REGIONS)}.")
     return _COUNTRIES[region]
-
-
-def off_cloud_bucket_name(prefix: str, region: str, retention_class: RetentionClass, age_days: int) -> str:
-    """The bucket for copies of one class and term in one region off Google's cloud.
-
-    Raises:
-        Refused: it is no region off Google's cloud.
-    """
-    return bucket_name(prefix, f"{AWS}-{aws_region(region)}", retention_class, age_days)
 
 
 def off_cloud_region(bucket: str) -> str | None:

@@ -18,14 +18,13 @@ from tenantctl.bootstrap.off_cloud import ensure_off_cloud_buckets, off_cloud_cl
 from tenantctl.config import Settings, load_settings
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.errors import Refused
-from tenantctl.model.off_cloud import off_cloud_bucket_name
 from tenantctl.model.sighting import Present, Unreachable
 from tests.contracts.s3_server import serving_s3
 from tests.contracts.vaults import OFF_CLOUD_REGION, TERMS
 
 POLICY = load_backups(policies_folder())
 GOOGLES = bucket_name("acme", "europe-west1", RetentionClass.DAILY, 31)
-AMAZONS = off_cloud_bucket_name("acme", OFF_CLOUD_REGION, RetentionClass.DAILY, 31)
+AMAZONS = bucket_name("acme", OFF_CLOUD_REGION, RetentionClass.DAILY, 31)
 NOWHERE = "http://127.0.0.1:9"  # discards, where anything listens at all
 LOCAL = Settings("test", "registry", "tenantctl", "acme", "a@example.com", NOWHERE, NOWHERE)
 PRODUCTION = Settings("test", "registry", "tenantctl", "acme")
@@ -119,7 +118,7 @@ def test_a_copy_goes_to_something_that_speaks_like_s3_beside_a_local_cloud(local
     assert ensure_off_cloud_buckets(local, "acme", [OFF_CLOUD_REGION], POLICY) == ()
     vault = CloudWorld(local).vault
     for retention_class, term in POLICY.classes.items():
-        bucket = off_cloud_bucket_name("acme", OFF_CLOUD_REGION, retention_class, term.age_days)
+        bucket = bucket_name("acme", OFF_CLOUD_REGION, retention_class, term.age_days)
         sighting = vault.look_at_bucket(bucket)
         assert isinstance(sighting, Present)
         assert not list(bucket_faults(sighting.value, OFF_CLOUD_REGION, term))

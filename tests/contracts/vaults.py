@@ -33,9 +33,8 @@ from tenantctl.adapters.s3.estate import S3BucketPlan, ensure_s3_bucket
 from tenantctl.adapters.s3.multipart import PART_SIZE_MIN
 from tenantctl.adapters.s3.vault import S3Vault
 from tenantctl.localcloud.faults import Fault
-from tenantctl.model.backup import RetentionClass
+from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.errors import Refused
-from tenantctl.model.off_cloud import off_cloud_bucket_name
 from tenantctl.model.policy import Term
 from tenantctl.ports.vault import BucketSeen, Vault
 from tests.contracts.s3_server import S3Service, serving_s3
@@ -198,9 +197,7 @@ def place(kind: str, folder: Path) -> Iterator[Place]:
             yield replace(there, vault=RoutedVault(there.vault, _elsewhere))
     elif kind == "routed to s3":
         with serving_s3() as s3, serving(folder) as google:
-            off_cloud = s3_place(
-                s3, off_cloud_bucket_name(f"v{secrets.token_hex(6)}", OFF_CLOUD_REGION, RetentionClass.DAILY, 3)
-            )
+            off_cloud = s3_place(s3, bucket_name(f"v{secrets.token_hex(6)}", OFF_CLOUD_REGION, RetentionClass.DAILY, 3))
             vault = RoutedVault(store_place(google).vault, {OFF_CLOUD_REGION: off_cloud.vault}.__getitem__)
             yield replace(off_cloud, vault=vault, region=OFF_CLOUD_REGION)
     else:

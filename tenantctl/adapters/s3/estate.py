@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tenantctl.adapters.s3.answers import explaining
 from tenantctl.adapters.s3.terms import bucket_seen
 from tenantctl.adapters.watch import TimeLimits, Watch
-from tenantctl.model.backup import RetentionClass
+from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.errors import NotFound, Refused
-from tenantctl.model.off_cloud import AGE_DAYS_MIN, HIDDEN_DAYS, aws_region, off_cloud_bucket_name
+from tenantctl.model.off_cloud import AGE_DAYS_MIN, HIDDEN_DAYS, aws_region
 from tenantctl.model.policy import BackupsPolicy, Term
 from tenantctl.ports.vault import BucketSeen
 
@@ -63,7 +63,7 @@ def s3_bucket_plans(prefix: str, region: str, policy: BackupsPolicy) -> Iterator
     """
     for retention_class in RetentionClass:
         term = policy.classes[retention_class]
-        name = off_cloud_bucket_name(prefix, region, retention_class, term.age_days)
+        name = bucket_name(prefix, region, retention_class, term.age_days)
         yield S3BucketPlan(name, aws_region(region), term)
 
 
