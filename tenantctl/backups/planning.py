@@ -15,7 +15,7 @@ from tenantctl.backups.schedule import newest_slot, next_slot
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, ResidueKind, VerificationLevel
 from tenantctl.model.calendar import ONE_DAY, rfc3339
 from tenantctl.model.facts import Facts
-from tenantctl.model.plan import Do, Plan, Step
+from tenantctl.model.plan import Blocker, Do, Plan, Step
 from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy, Policies
 from tenantctl.model.tenant import Tenant
 
@@ -27,6 +27,7 @@ LAPSING_BY_DATE: Final = frozenset(
 
 AFTER_LOSS: Final = "after-loss-of-"  # how the slots of backups begin that replace one
 REMADE_A_DAY_MAX: Final = 2
+SOONEST: Final = timedelta(hours=1)  # what is not urgent is gathered for so long
 
 
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -39,14 +40,35 @@ def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     # Last, because what is missing may be missing for as long as a region is down, and holds up nothing until then.
     steps += tuple(plan_repairs(facts, policy, now=now))
     following = next_slot(tenant.uid, tenant.time_zone, policy.night, now=now).due_at
+    missed_at = rpo_missed_at(facts, policy)
     return Plan(
         tenant.uid,
         "back up",
         steps,
-        next_look=min((following, *upkeep_moments(facts, policy, now=now))),
+        tuple(rpo_blockers(facts, policy, now=now)),
+        next_look=min((following, max(missed_at, now + SOONEST), *upkeep_moments(facts, policy, now=now))),
         because=f"the next backup is due {rfc3339(following)}",
         each_alone=True,
     )
+
+
+def rpo_missed_at(facts: Facts, policy: BackupsPolicy) -> datetime:
+    """When the newest complete backup is too old; of a tenant that has none, when it has been without for too long."""
+    newest = newest_complete(facts.backups)
+    since = facts.tenant.created_at if newest is None else newest.begun_at
+    return since + timedelta(hours=policy.rpo_hours)
+
+
+def rpo_blockers(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Blocker]:
+    """The alarm on the absence of a backup: whatever keeps it from being made, and whether or not that was told."""
+    if now <= (missed_at := rpo_missed_at(facts, policy)):
+        return
+    newest = newest_complete(facts.backups)
+    found = (
+        "there is no complete backup" if newest is None else f"the newest is {newest.id} of {rfc3339(newest.begun_at)}"
+    )
+    reason = f"a complete backup is never to be older than {policy.rpo_hours} hours, and {found}"
+    yield Blocker("rpo", reason, since=missed_at, alarm=True)
 
 
 def due_backup(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
@@ -179,8 +201,7 @@ def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Ite
         for residue in open_residues(facts.residues)
         if waits_for_a_date(residue) and residue.unreadable_after is not None
     ]
-    soonest = now + timedelta(hours=1)
-    return (max(moment, soonest) for moment in moments)
+    return (max(moment, now + SOONEST) for moment in moments)
 
 
 def newest_complete(backups: Iterable[Backup]) -> Backup | None:

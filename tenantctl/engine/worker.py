@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -82,27 +82,34 @@ class Worker:
         heartbeat = Heartbeat(self.world.registry, lease, lease_for=LEASE_FOR)
         tenant = self.world.registry.tenant(lease.tenant_uid)
         steps: list[Step] = []
+        plans: list[Plan] = []
         try:
-            plan, result = self._rounds(tenant.uid, heartbeat, steps, progress)
+            plan, result = self._rounds(tenant.uid, heartbeat, plans, steps, progress)
             due_at = self._settle(heartbeat, plan, result)
         except LeaseLost as lost:
             self._give_way(tenant, heartbeat)
             return Turn(tenant.uid, tenant.label, None, tuple(steps), None, lost, None)
         except (Transient, Refused) as trouble:
-            return self._put_off(tenant, heartbeat, tuple(steps), trouble)
+            return self._put_off(tenant, heartbeat, plans, tuple(steps), trouble)
         except Exception as bug:
-            self._put_off(tenant, heartbeat, tuple(steps), _unforeseen(bug))
+            self._put_off(tenant, heartbeat, plans, tuple(steps), _unforeseen(bug))
             raise
         blockers = (*plan.blockers, *result.blockers)
         return Turn(tenant.uid, tenant.label, plan, tuple(steps), result.outcome, None, due_at, blockers)
 
-    def _rounds(self, uid: str, heartbeat: Heartbeat, steps: list[Step], progress: Progress) -> tuple[Plan, Result]:
-        """Plans and executes until a plan has no more steps for this worker, or one does not come to its end."""
+    def _rounds(
+        self, uid: str, heartbeat: Heartbeat, plans: list[Plan], steps: list[Step], progress: Progress
+    ) -> tuple[Plan, Result]:
+        """Plans and executes until a plan has no more steps for this worker, or one does not come to its end.
+
+        What was planned and carried out is left in `plans` and `steps`, whatever comes of it.
+        """
         left_open = {TROUBLE, f"{BLOCKED}unconfirmed"}
         doubtful = heartbeat.lease.taken_over or any(one.code in left_open for one in self.world.registry.alarms(uid))
         for _ in range(ROUNDS_MAX):
             tenant = self.world.registry.tenant(uid)
             plan = self.planner(self.world, tenant)
+            plans.append(plan)
             if doubtful:
                 finish_evidence(Work(self.world, tenant, plan, heartbeat), self.actions)
                 doubtful = False
@@ -141,8 +148,18 @@ class Worker:
             finish_evidence(Work(self.world, tenant, Plan(tenant.uid, "give way"), heartbeat), self.actions)
             self.world.registry.release(heartbeat.lease, due_at=self.world.registry.now(), duty=None)
 
-    def _put_off(self, tenant: Tenant, heartbeat: Heartbeat, steps: tuple[Step, ...], trouble: TenantctlError) -> Turn:
-        """Records what went wrong and comes back later: the longer it has gone on, the later."""
+    def _put_off(
+        self,
+        tenant: Tenant,
+        heartbeat: Heartbeat,
+        plans: Sequence[Plan],
+        steps: tuple[Step, ...],
+        trouble: TenantctlError,
+    ) -> Turn:
+        """Records what went wrong and comes back later: the longer it has gone on, the later.
+
+        What the last plan alarms about is told too: trouble night after night is no reason to keep it back.
+        """
         registry = self.world.registry
         now = registry.now()
         since = next((alarm.since for alarm in registry.alarms(tenant.uid) if alarm.code == TROUBLE), now)
@@ -151,6 +168,9 @@ class Worker:
         try:
             with registry.fenced(heartbeat.lease) as writes:
                 writes.raise_alarm(TROUBLE, trouble.sentence)
+                for blocker in plans[-1].blockers if plans else ():
+                    if blocker.alarm:
+                        writes.raise_alarm(f"{BLOCKED}{blocker.code}", blocker.reason)
             registry.release(heartbeat.lease, due_at=due_at, duty=None)
         except LeaseLost:
             return Turn(tenant.uid, tenant.label, None, steps, None, trouble, None)

@@ -337,20 +337,3 @@ def test_a_backup_opens_with_one_region_lost_and_without_the_registry(company: C
     bare = replace(backup, copies=tuple(replace(copy, wrapped_key=None) for copy in backup.copies))
     company.keys.drop_key(HOME)
     assert open_identity(company.world, bare).recipient == backup.recipient
-
-
-def test_a_region_whose_kms_is_down_gets_no_backup_that_nobody_could_open(company: Company) -> None:
-    """It gets no copy, and an alarm; the other region has one, with its key, and keeps the tenant within its RPO."""
-    tenant = company.create()
-    company.advance(days=1)
-    company.keys.unreachable.add(PARTNER)
-    company.run()
-    newest = company.registry.backups(tenant.uid)[-1]
-    assert newest.begun_at == company.moment
-    assert newest.regions_holding() == (HOME,)
-    assert open_identity(company.world, newest).recipient == newest.recipient
-    assert newest.id not in str(
-        [company.vault.names(copy.bucket, "") for copy in newest.copies if copy.region == PARTNER]
-    )
-    alarm = next(one for one in company.registry.alarms(tenant.uid) if one.code == "short-of-copies")
-    assert PARTNER in alarm.reason
