@@ -143,11 +143,13 @@ class CapCount:
     tenants: int
 
 
-class NoticeKind(StrEnum):
-    """What a customer is told of its leaving."""
+@dataclass(frozen=True)
+class CapSeen:
+    """A cap's count, and the batch that waits for approval or has it; None if there is none."""
 
-    DEACTIVATED = "deactivated"
-    DESTRUCTION_NEAR = "destruction-near"
+    act: Act
+    count: CapCount
+    batch: Proposal | None
 
 
 @dataclass(frozen=True)
@@ -167,3 +169,18 @@ class Notice:
     delivered_at: datetime | None = None
     delivered_by: str | None = None
     failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What people's decisions mean for one tenant, read at one moment.
+
+    `freezes` cover its region and `holds` are its own, all open; `proposals` are those about it that are not over;
+    `cap` is the one that its next step falls under, None where it falls under none.
+    """
+
+    freezes: tuple[Freeze, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    cap: CapSeen | None = None

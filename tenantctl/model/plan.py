@@ -19,6 +19,7 @@ class Do(StrEnum):
     CREATE_ROLES = "create-roles"
     CREATE_DATABASE = "create-database"
     PREPARE_DATABASE = "prepare-database"
+    RESTORE_DATA = "restore-data"
     OPEN_LOGINS = "open-logins"
     MARK_ACTIVE = "mark-active"
     MARK_WITHDRAWN = "mark-withdrawn"
@@ -29,12 +30,17 @@ class Do(StrEnum):
     LOOK_AT_COPIES = "look-at-copies"
     SHRED_KEY = "shred-key"
     SWEEP_SCRATCH = "sweep-scratch"
+    CLOSE_FORMER = "close-former"
+    PROVE_FORMER_GONE = "prove-former-gone"
     MARK_DEACTIVATING = "mark-deactivating"
     CLOSE_LOGINS = "close-logins"
     RECORD_CLOSING = "record-closing"
     MARK_DEACTIVATED = "mark-deactivated"
     RESTORE_ROW_SECURITY = "restore-row-security"
     MARK_REINSTATED = "mark-reinstated"
+    PUT_NOTICE = "put-notice"
+    PROPOSE_BATCH = "propose-batch"
+    ANCHOR_JOURNAL = "anchor-journal"
     MARK_DESTROYING = "mark-destroying"
     DROP_DATABASE = "drop-database"
     DROP_ROLES = "drop-roles"
@@ -60,6 +66,7 @@ DUTY_OF: dict[Do, Duty] = {
     Do.CREATE_ROLES: Duty.PROVISION,
     Do.CREATE_DATABASE: Duty.PROVISION,
     Do.PREPARE_DATABASE: Duty.PROVISION,
+    Do.RESTORE_DATA: Duty.RESTORE,
     Do.OPEN_LOGINS: Duty.PROVISION,
     Do.MARK_ACTIVE: Duty.PROVISION,
     Do.MARK_WITHDRAWN: Duty.PROVISION,
@@ -70,12 +77,17 @@ DUTY_OF: dict[Do, Duty] = {
     Do.LOOK_AT_COPIES: Duty.AUDIT,
     Do.SHRED_KEY: Duty.AUDIT,
     Do.SWEEP_SCRATCH: Duty.VERIFY,
+    Do.CLOSE_FORMER: Duty.DEACTIVATE,
+    Do.PROVE_FORMER_GONE: Duty.AUDIT,
     Do.MARK_DEACTIVATING: Duty.DEACTIVATE,
     Do.CLOSE_LOGINS: Duty.DEACTIVATE,
     Do.RECORD_CLOSING: Duty.DEACTIVATE,
     Do.MARK_DEACTIVATED: Duty.DEACTIVATE,
     Do.RESTORE_ROW_SECURITY: Duty.PROVISION,  # a way back is one duty's: it begins with steps that may be done already
     Do.MARK_REINSTATED: Duty.PROVISION,
+    Do.PUT_NOTICE: Duty.DEACTIVATE,
+    Do.PROPOSE_BATCH: Duty.AUDIT,
+    Do.ANCHOR_JOURNAL: Duty.DESTROY,
     Do.MARK_DESTROYING: Duty.DESTROY,
     Do.DROP_DATABASE: Duty.DESTROY,
     Do.DROP_ROLES: Duty.DESTROY,

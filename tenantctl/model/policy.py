@@ -19,6 +19,70 @@ WRITING_DAYS_MAX: Final = 1  # a copy's age counts from its seal, which comes th
 
 
 @dataclass(frozen=True)
+class Cap:
+    """How much of one act may happen in a region within 24 hours: so many tenants, and so many percent; 0 is none."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    tenants_max: int
+    percent_max: int
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that cannot be."""
+        if self.tenants_max < 0:
+            yield "tenants_max", f"must not be negative, is {self.tenants_max}"
+        if not 0 <= self.percent_max <= 100:
+            yield "percent_max", f"must lie within 0 and 100, is {self.percent_max}"
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What nobody exceeds alone, whatever asked for it; percentages are of `percent_of_at_least` tenants or more."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    percent_of_at_least: int
+    deactivate: Cap
+    destroy: Cap
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that cannot be."""
+        if self.percent_of_at_least < 1:
+            yield "percent_of_at_least", f"must be at least 1, is {self.percent_of_at_least}"
+        for key, cap in (("deactivate", self.deactivate), ("destroy", self.destroy)):
+            yield from ((f"{key}.{name}", reason) for name, reason in cap.faults())
+
+
+@dataclass(frozen=True)
+class NoticesPolicy:
+    """When a customer is told of its destruction, and whether it must have been.
+
+    Besides once at deactivation, a notice is put out so many days before the
+    destruction. With `delivery_required`, nothing is destroyed before each was
+    reported as delivered, the last one `hours_min` ago; one that is missing for
+    `page_after_hours` is alarmed.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+
+    before_destruction_days: tuple[int, ...]
+    delivery_required: bool
+    hours_min: int
+    page_after_hours: int
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that cannot be."""
+        if any(days < 1 for days in self.before_destruction_days):
+            yield "before_destruction_days", "must be days before the destruction, each at least 1"
+        if len(set(self.before_destruction_days)) != len(self.before_destruction_days):
+            yield "before_destruction_days", "names a day twice"
+        if self.hours_min < 0:
+            yield "hours_min", f"must not be negative, is {self.hours_min}"
+        if self.page_after_hours < 1:
+            yield "page_after_hours", f"must be at least 1, is {self.page_after_hours}"
+
+
+@dataclass(frozen=True)
 class LifecyclePolicy:
     """`lifecycle.yaml`: from request to forgotten.
 
@@ -36,6 +100,8 @@ class LifecyclePolicy:
     connections_per_tenant: int
     allowed_extensions: tuple[str, ...]
     keep_closed_every_hours: int
+    caps: Caps
+    notices: NoticesPolicy
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """(key, reason) for each number that cannot be."""
@@ -47,6 +113,14 @@ class LifecyclePolicy:
                 yield key, f"must not be negative, is {getattr(self, key)}"
         if not 1 <= self.connections_per_tenant <= 1000:
             yield "connections_per_tenant", f"must lie within 1 and 1000, is {self.connections_per_tenant}"
+        yield from ((f"caps.{key}", reason) for key, reason in self.caps.faults())
+        yield from ((f"notices.{key}", reason) for key, reason in self.notices.faults())
+        late = [days for days in self.notices.before_destruction_days if days > self.grace_days]
+        if late:
+            yield (
+                "notices.before_destruction_days",
+                f"{late[0]} days before is longer than the grace of {self.grace_days}",
+            )
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,16 @@ from datetime import timedelta
 
 from tenantctl.backups.planning import open_residues, waits_for_a_date
 from tenantctl.engine.actions import Work
+from tenantctl.evidence.anchoring import registry_seen
 from tenantctl.model.backup import Residue, ResidueKind
 from tenantctl.model.calendar import rfc3339
+from tenantctl.model.decisions import Act
 from tenantctl.model.errors import Transient
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.offboarding.admittance import admitted, stopped
 from tenantctl.offboarding.safeguards import destruction_blockers
 from tenantctl.offboarding.steps import refuse_newer_intent
 
@@ -35,6 +38,8 @@ class MarkDestroying:
             residues=tuple(world.registry.residues(uid)),
             database=world.databases.look(work.tenant.hosting),
             logins=world.databases.look_at_logins(work.tenant.hosting),
+            registry=registry_seen(world),
+            standing=world.decisions.standing(uid, work.tenant.hosting.region, Act.DESTROY),
         )
         return tuple(destruction_blockers(facts, world.policies, now=world.registry.now()))
 
@@ -44,7 +49,7 @@ class MarkDestroying:
         Raises:
             Transient: a newer request came in, or grace has moved; the next plan obeys it.
         """
-        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+        with admitted(work, Act.DESTROY) as writes:
             refuse_newer_intent(work, writes)
             tenant = writes.tenant
             if tenant.destroy_after is None or tenant.destroy_after != work.tenant.destroy_after:
@@ -71,7 +76,8 @@ class DropDatabase:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Only a tenant whose destruction is on record; the adapter compares the marker in the same session."""
-        return _only_while_destroying(work)
+        yield from _only_while_destroying(work)
+        yield from stopped(work)
 
     def act(self, work: Work, step: Step) -> None:
         """Drops it, for good."""
@@ -95,7 +101,8 @@ class DropRoles:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Only a tenant whose destruction is on record."""
-        return _only_while_destroying(work)
+        yield from _only_while_destroying(work)
+        yield from stopped(work)
 
     def act(self, work: Work, step: Step) -> None:
         """Drops them."""
@@ -127,11 +134,12 @@ class MarkDestroyed:
         """Moves the tenant on; what the instance's own backups hold becomes the next place to count."""
         registry, hosting = work.world.registry, work.tenant.hosting
         window = timedelta(days=work.world.policies.lifecycle.instance_backup_days)
+        this_database = f"database/{hosting.uid}/{hosting.generation}"  # one in a lost region is another line
         residues = registry.residues(work.tenant.uid)
         with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             proof = f"instance {hosting.instance} reported database and roles absent at {rfc3339(writes.now)}"
             for residue in residues:
-                if residue.kind is ResidueKind.DATABASE and residue.lapsed_at is None:
+                if residue.id == this_database and residue.lapsed_at is None:
                     gone = replace(residue, unreadable_after=writes.now, lapsed_at=writes.now, proof=proof)
                     writes.put_residue(gone)
             writes.put_residue(

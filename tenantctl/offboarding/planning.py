@@ -5,11 +5,13 @@ remains; and, until a destruction has begun, the way back.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.backups.planning import (
     open_residues,
+    plan_backups,
     plan_upkeep,
     repair_steps,
     unsettled_copies,
@@ -19,11 +21,14 @@ from tenantctl.backups.planning import (
 )
 from tenantctl.model.backup import BackupState, ResidueKind, RetentionClass, VerificationLevel
 from tenantctl.model.calendar import ONE_DAY, rfc3339
+from tenantctl.model.decisions import Act
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Blocker, Do, Plan, Step
 from tenantctl.model.policy import Policies
 from tenantctl.model.sighting import Present, Unreachable
+from tenantctl.offboarding.notices import coming, overdue, to_put
+from tenantctl.offboarding.restraints import batch_steps, departure_blockers, frozen_blocker, stopping_blockers
 from tenantctl.offboarding.safeguards import destruction_blockers, final_backup
 
 SOON: Final = timedelta(minutes=5)
@@ -35,11 +40,16 @@ def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Pla
     uid = facts.tenant.uid
     steps: tuple[Step, ...] = ()
     if facts.tenant.state is State.ACTIVE:
+        if kept := tuple(departure_blockers(facts, policies, now=now)):
+            return _kept_back(facts, policies, kept, now=now)
         since = rfc3339(facts.tenant.intent_effective_at)
         steps += (Step(Do.MARK_DEACTIVATING, uid, f"cancelled with effect from {since}"),)
     elif (silent := _unreachable(facts)) is not None:
         return Plan(uid, "deactivate", blockers=(silent,), next_look=now + SOON)
-    steps += tuple(_closing(facts))
+    if closing := tuple(_closing(facts)):
+        if (frozen := frozen_blocker(facts)) is not None:
+            return Plan(uid, "deactivate", blockers=(frozen,), next_look=now + SOON)
+        steps += closing
     if not steps:
         if (unproved := _unproved(facts, now=now)) is not None:
             upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
@@ -57,12 +67,16 @@ def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     if (silent := _unreachable(facts)) is not None:
         return Plan(tenant.uid, "keep closed", blockers=(silent,), next_look=now + SOON)
     steps, blockers = tuple(_closing(facts)), tuple[Blocker, ...]()
-    if not steps and (unproved := _unproved(facts, now=now)) is not None:
-        blockers = (unproved,)
-    elif not steps:
-        steps = tuple(_final_backup(facts, policies, now=now))
+    if not steps:
+        steps = tuple(_notices(facts, policies, now=now))
+        if (unproved := _unproved(facts, now=now)) is not None:
+            blockers = (unproved,)
+        else:
+            steps += tuple(_final_backup(facts, policies, now=now))
     steps += tuple(step for step in plan_upkeep(facts, policies.backups, now=now) if step not in steps)
+    blockers += tuple(_untold(facts, policies, now=now))
     looks = [now + timedelta(hours=policies.lifecycle.keep_closed_every_hours)]
+    looks += coming(tenant, policies.lifecycle.notices, now=now)
     looks += upkeep_moments(facts, policies.backups, now=now)
     if tenant.destroy_after is not None and tenant.destroy_after > now:
         until = rfc3339(tenant.destroy_after)
@@ -84,16 +98,22 @@ def plan_destruction(facts: Facts, policies: Policies, *, now: datetime) -> Plan
     uid = facts.tenant.uid
     blockers = tuple(destruction_blockers(facts, policies, now=now))
     if blockers:
-        return Plan(uid, "destroy", blockers=blockers, next_look=now + timedelta(hours=1))
+        steps = tuple(batch_steps(facts, blockers, Act.DESTROY))
+        return Plan(uid, "destroy", steps, blockers, next_look=now + timedelta(hours=1))
     final = final_backup(facts)
     assert final is not None, "the safeguards ask for one"
     regions = ", ".join(sorted(final.regions_holding()))
-    steps = (Step(Do.MARK_DESTROYING, uid, f"grace is over, final backup {final.id} is verified, seen in {regions}"),)
+    steps = (
+        Step(Do.ANCHOR_JOURNAL, uid, "what the destruction rests on is held fast outside the registry first"),
+        Step(Do.MARK_DESTROYING, uid, f"grace is over, final backup {final.id} is verified, seen in {regions}"),
+    )
     return Plan(uid, "destroy", steps + _dropping(facts))
 
 
-def plan_rest_of_destruction(facts: Facts) -> Plan:
+def plan_rest_of_destruction(facts: Facts, *, now: datetime) -> Plan:
     """A destruction that has begun is finished: there is no way back."""
+    if blockers := tuple(stopping_blockers(facts)):
+        return Plan(facts.tenant.uid, "destroy", blockers=blockers, next_look=now + timedelta(hours=1))
     return Plan(facts.tenant.uid, "destroy", _dropping(facts))
 
 
@@ -125,6 +145,32 @@ def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         blockers = tuple(_overdue(facts, now=now))
         return Plan(uid, "forget", upkeep, blockers, next_look=following, because=because, each_alone=True)
     return Plan(uid, "forget", (Step(Do.MARK_FORGOTTEN, uid, "every place is proved gone or past its date"),))
+
+
+def _kept_back(facts: Facts, policies: Policies, blockers: tuple[Blocker, ...], *, now: datetime) -> Plan:
+    """A tenant that is not closed yet goes on being backed up; a cap that is exceeded is put to two people."""
+    kept = plan_backups(facts, policies, now=now)
+    steps = (*batch_steps(facts, blockers, Act.DEACTIVATE), *kept.steps)
+    following = min(kept.next_look or now + SOON, now + timedelta(hours=1))
+    return replace(kept, purpose="deactivate", steps=steps, blockers=(*kept.blockers, *blockers), next_look=following)
+
+
+def _notices(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Step]:
+    """Putting what the customer must be told into the outbox."""
+    tenant = facts.tenant
+    known = facts.standing.notices if facts.standing is not None else ()
+    for kind in to_put(tenant, known, policies.lifecycle.notices, now=now):
+        assert tenant.destroy_after is not None, "a notice belongs to a closing"
+        yield Step(Do.PUT_NOTICE, kind, f"the database is to be destroyed after {rfc3339(tenant.destroy_after)}")
+
+
+def _untold(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Blocker]:
+    """An alarm for notices that must be delivered and were not for too long."""
+    known = facts.standing.notices if facts.standing is not None else ()
+    if late := overdue(facts.tenant, known, policies.lifecycle.notices, now=now):
+        which = ", ".join(f"{notice.id} ({notice.kind})" for notice in late)
+        reason = f"nobody has reported these as delivered: {which}"
+        yield Blocker("notice-undelivered", reason, since=late[0].written_at, alarm=True)
 
 
 def _overdue(facts: Facts, *, now: datetime) -> Iterator[Blocker]:

@@ -5,30 +5,52 @@ A rule that cannot know says no.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
+from tenantctl.evidence.restored import restored_because, untold_because
 from tenantctl.model.backup import Backup, BackupState, CopyState, RetentionClass, VerificationLevel
 from tenantctl.model.calendar import rfc3339
+from tenantctl.model.decisions import ProposalKind, Standing
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Blocker
 from tenantctl.model.policy import Policies
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant, Wanted
+from tenantctl.offboarding.caps import admission
+from tenantctl.offboarding.notices import missing
+
+# What two people may waive once a destruction is overdue. The rest is what the promises themselves say: only an
+# approved erasure goes past those, and a hold or a freeze is ended by name.
+WAIVABLE: Final = frozenset({"copies-seen", "notice"})
+# A cap that is exceeded is never usual, nor is a registry that may be older than the world.
+ALWAYS_ALARMED: Final = frozenset({"cap", "registry", "registry-restored"})
 
 
 @dataclass(frozen=True)
 class Safeguard:
-    """One condition of a destruction: its code, whether it holds, and what was found."""
+    """One condition of a destruction: its code, whether it holds, and what was found.
+
+    `since` is from when it has been so, where that is known; `waiver` is the
+    digest of what two people approved in its place.
+    """
 
     code: str
     holds: bool
     finding: str
+    since: datetime | None = None
+    waiver: str | None = None
 
 
 def safeguards(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Safeguard]:
     """Every condition, met or not, in the order in which a person would ask."""
+    for safeguard in _conditions(facts, policies, now=now):
+        yield safeguard if safeguard.holds else _waived(safeguard, facts, policies, now=now)
+
+
+def _conditions(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Safeguard]:
     tenant = facts.tenant
     yield Safeguard("state", tenant.state is State.DEACTIVATED, f"the tenant is {tenant.state}")
     yield _intent(tenant, now=now)
@@ -38,15 +60,28 @@ def safeguards(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[S
     yield _final_backup(tenant, final)
     yield _copies_seen(final, policies, now=now)
     yield _marker(facts)
+    yield _registry(facts, policies, now=now)
+    yield _hold(facts.standing)
+    yield _freeze(facts.standing)
+    yield _notice(tenant, facts.standing, policies, now=now)
+    yield _cap(tenant, facts.standing, policies, now=now)
 
 
 def destruction_blockers(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Blocker]:
     """The conditions that are not met; an alarm once the time in which to destroy is over."""
-    due = facts.tenant.destroy_after
-    overdue = due is not None and now > due + timedelta(days=policies.lifecycle.destroy_within_days)
+    late = is_overdue(facts.tenant, policies, now=now)
     for safeguard in safeguards(facts, policies, now=now):
         if not safeguard.holds:
-            yield Blocker(safeguard.code, safeguard.finding, since=due, alarm=overdue)
+            since = safeguard.since or facts.tenant.destroy_after
+            # A hold lasts as long as its case: it is its review that is alarmed.
+            alarm = safeguard.code in ALWAYS_ALARMED or (late and safeguard.code != "hold")
+            yield Blocker(safeguard.code, safeguard.finding, since=since, alarm=alarm)
+
+
+def is_overdue(tenant: Tenant, policies: Policies, *, now: datetime) -> bool:
+    """Whether the time in which to destroy is over: then whatever still blocks pages, and some of it may be waived."""
+    due = tenant.destroy_after
+    return due is not None and now > due + timedelta(days=policies.lifecycle.destroy_within_days)
 
 
 def final_backup(facts: Facts) -> Backup | None:
@@ -129,3 +164,64 @@ def _marker(facts: Facts) -> Safeguard:
             return Safeguard("marker", False, "the instance does not show the database")
         case Unreachable(reason):
             return Safeguard("marker", False, f"could not look: {reason}")
+
+
+def _registry(facts: Facts, policies: Policies, *, now: datetime) -> Safeguard:
+    match facts.registry:
+        case Unreachable(reason):
+            return Safeguard("registry", False, f"its anchors were not looked at: {reason}")
+        case seen if (restored := restored_because(seen)) is not None:
+            return Safeguard("registry-restored", False, restored)
+        case seen if (untold := untold_because(seen, policies.anchors, now=now)) is not None:
+            return Safeguard("registry", False, untold)
+        case seen:
+            regions = ", ".join(seen.answered())
+            return Safeguard("registry", True, f"it knows every anchor that {regions} shows")
+
+
+def _hold(standing: Standing | None) -> Safeguard:
+    if standing is None:
+        return Safeguard("hold", False, "nobody asked whether it is under a legal hold")
+    if not standing.holds:
+        return Safeguard("hold", True, "it is under no legal hold")
+    since = min(hold.placed_at for hold in standing.holds)
+    count = len(standing.holds)
+    return Safeguard("hold", False, f"it is under {'a legal hold' if count == 1 else f'{count} legal holds'}", since)
+
+
+def _freeze(standing: Standing | None) -> Safeguard:
+    if standing is None:
+        return Safeguard("freeze", False, "nobody asked whether its region is frozen")
+    if not standing.freezes:
+        return Safeguard("freeze", True, "its region is not frozen")
+    first = standing.freezes[0]
+    finding = f"{first.scope} is frozen by {first.placed_by}: {first.reason}"
+    return Safeguard("freeze", False, finding, first.placed_at)
+
+
+def _notice(tenant: Tenant, standing: Standing | None, policies: Policies, *, now: datetime) -> Safeguard:
+    if standing is None:
+        return Safeguard("notice", False, "nobody asked whether the customer was told")
+    lacking = missing(tenant, standing.notices, policies.lifecycle.notices, now=now)
+    told = "delivered" if policies.lifecycle.notices.delivery_required else "put out"
+    return Safeguard("notice", not lacking, lacking or f"every notice to the customer was {told}")
+
+
+def _cap(tenant: Tenant, standing: Standing | None, policies: Policies, *, now: datetime) -> Safeguard:
+    if standing is None or standing.cap is None:
+        return Safeguard("cap", False, "nobody counted what else is destroyed today")
+    answer = admission(policies.lifecycle.caps, tenant.uid, standing.cap, now=now)
+    return Safeguard("cap", answer.admitted, answer.finding)
+
+
+def _waived(safeguard: Safeguard, facts: Facts, policies: Policies, *, now: datetime) -> Safeguard:
+    """The same condition, held by what two people approved in its place, if it may be and they did."""
+    if safeguard.code not in WAIVABLE or facts.standing is None or not is_overdue(facts.tenant, policies, now=now):
+        return safeguard
+    for proposal in facts.standing.proposals:
+        asked = proposal.kind is ProposalKind.WAIVER and proposal.content["blocker"] == safeguard.code
+        if asked and proposal.is_approved(now=now):
+            people = " and ".join(sorted({approval.actor for approval in proposal.approvals}))
+            finding = f"{safeguard.finding}; waived by {people}"
+            return replace(safeguard, holds=True, finding=finding, waiver=proposal.digest)
+    return safeguard

@@ -6,13 +6,16 @@ from dataclasses import replace
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import RetentionClass, VerificationLevel
 from tenantctl.model.calendar import rfc3339
+from tenantctl.model.decisions import Act
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.facts import LoginsSeen
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant
+from tenantctl.offboarding.admittance import admitted, stopped
 from tenantctl.offboarding.grace import destroy_after, never_earlier
+from tenantctl.offboarding.notices import of_this_closing
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
 
@@ -27,12 +30,13 @@ class MarkDeactivating:
         return work.world.registry.tenant(work.tenant.uid).state is State.DEACTIVATING
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """The newest request must still be that cancellation."""
-        return newer_intent(work)
+        """The newest request must still be that cancellation, and the region not frozen."""
+        yield from newer_intent(work)
+        yield from stopped(work, held=False)
 
     def act(self, work: Work, step: Step) -> None:
-        """Moves the tenant on."""
-        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+        """Moves the tenant on, and counts it."""
+        with admitted(work, Act.DEACTIVATE) as writes:
             refuse_newer_intent(work, writes)
             writes.move(Event.CANCELLATION_EFFECTIVE, intent=work.tenant.intent_id)
 
@@ -48,8 +52,10 @@ class CloseLogins:
         return not seen.can_log_in and seen.sessions == 0
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """The newest request must still be a cancellation."""
-        return newer_intent(work)
+        """The newest request must still be a cancellation; a closed tenant is kept closed whatever is frozen."""
+        yield from newer_intent(work)
+        if work.tenant.state is not State.DEACTIVATED:
+            yield from stopped(work, held=False)
 
     def act(self, work: Work, step: Step) -> None:
         """Closes them."""
@@ -117,6 +123,48 @@ class MarkDeactivated:
             until = never_earlier(writes.tenant.destroy_after, from_here)
             writes.record_closing(closed_at, until)
             writes.move(Event.FINAL_BACKUP_VERIFIED, destroy_after=rfc3339(until))
+
+
+class PutNotice:
+    """Puts a notice to the customer into the outbox; the step's subject is its kind."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the outbox of this closing has it."""
+        known = of_this_closing(work.tenant, work.world.decisions.notices(work.tenant.uid))
+        return any(notice.kind == step.subject for notice in known)
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Nobody is told of a destruction that nobody wants any more."""
+        return newer_intent(work)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Puts it, with the date of which it speaks."""
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            refuse_newer_intent(work, writes)
+            closing, until = writes.tenant.logins_closed_at, writes.tenant.destroy_after
+            assert closing is not None, "planning has seen it"
+            assert until is not None, "it is written with the closing"
+            writes.put_notice(step.subject, closing=closing, destroy_after=until)
+
+
+class ProposeBatch:
+    """Freezes what is due for an act (the step's subject) in a region (its argument) into a batch for two people."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether a batch is open."""
+        return work.world.decisions.batch(Act(step.subject), step.argument) is not None
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Asking is always allowed."""
+        return ()
+
+    def act(self, work: Work, step: Step) -> None:
+        """Writes it; it names each member by uid."""
+        work.world.decisions.propose_batch(Act(step.subject), step.argument)
 
 
 class RestoreRowSecurity:

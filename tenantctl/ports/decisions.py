@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from tenantctl.model.decisions import Act, CapCount, Freeze, Hold, NewProposal, Notice, Proposal
+from tenantctl.model.decisions import Act, CapCount, Freeze, Hold, NewProposal, Notice, Proposal, Standing
 
 
 class Decisions(Protocol):
@@ -20,6 +20,9 @@ class Decisions(Protocol):
     3. A person's second yes to the same digest is Refused: two approvals are two people's.
     4. A proposal is spent once.
     """
+
+    def standing(self, uid: str, region: str, act: Act | None) -> Standing:
+        """What all decisions mean for one tenant, read at one moment; with the cap of `act`, if it falls under one."""
 
     # Freezes
 

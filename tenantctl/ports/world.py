@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tenantctl.model.policy import Policies
 from tenantctl.ports.databases import Databases, Scratch
+from tenantctl.ports.decisions import Decisions
 from tenantctl.ports.instances import Instances
 from tenantctl.ports.keys import Keys, KeyStore
 from tenantctl.ports.registry import Registry
@@ -23,6 +24,10 @@ class World(Protocol):
     @property
     def registry(self) -> Registry:
         """The tenants, and who works on which."""
+
+    @property
+    def decisions(self) -> Decisions:
+        """What people decided: freezes, holds, approvals."""
 
     @property
     def databases(self) -> Databases:
@@ -66,6 +71,7 @@ class AssembledWorld:
     """A world of ports that exist already, as simulations and tests put it together."""
 
     registry: Registry
+    decisions: Decisions
     databases: Databases
     scratch: Scratch
     vault: Vault

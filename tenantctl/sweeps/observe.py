@@ -1,14 +1,25 @@
 """Observation: everything that planning is given about one tenant, read at one moment."""
 
-from tenantctl.model.facts import NOT_LOOKED, Facts
+from tenantctl.evidence.anchoring import registry_seen
+from tenantctl.model.decisions import Act
+from tenantctl.model.errors import Transient
+from tenantctl.model.facts import NOT_LOOKED, DatabaseSeen, Facts
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Plan
-from tenantctl.model.tenant import Tenant
+from tenantctl.model.sighting import Present, Sighting
+from tenantctl.model.tenant import Tenant, Wanted
+from tenantctl.onboarding.former import look_at_formers
 from tenantctl.ports.world import World
 from tenantctl.sweeps.planning import plan
 
 # The states whose plans depend on what the instance shows; of the others it is not asked.
-LOOKED_AT = frozenset({State.REQUESTED, State.DEACTIVATING, State.DEACTIVATED})
+LOOKED_AT = frozenset({State.REQUESTED, State.MOVING, State.DEACTIVATING, State.DEACTIVATED})
+COMING = frozenset({State.REQUESTED, State.MOVING})
+# And those in which it can wait for a former region to come back.
+REMEMBERING = frozenset({State.ACTIVE, State.DEACTIVATED, State.DESTROYED})
+
+# What comes next in these states, if the tenant is leaving, falls under a cap.
+CAPPED = {State.ACTIVE: Act.DEACTIVATE, State.DEACTIVATED: Act.DESTROY}
 
 
 def observe(world: World, tenant: Tenant) -> Facts:
@@ -19,13 +30,20 @@ def observe(world: World, tenant: Tenant) -> Facts:
     """
     databases, hosting = world.databases, tenant.hosting
     looked_at = tenant.state in LOOKED_AT
+    residues = tuple(world.registry.residues(tenant.uid))
+    database = databases.look(hosting) if looked_at else NOT_LOOKED
+    leaving = tenant.wanted is Wanted.LEAVING
     return Facts(
         tenant=tenant,
         backups=tuple(world.registry.backups(tenant.uid)),
-        residues=tuple(world.registry.residues(tenant.uid)),
-        database=databases.look(hosting) if looked_at else NOT_LOOKED,
-        roles=databases.look_at_roles(hosting) if tenant.state is State.REQUESTED else NOT_LOOKED,
+        residues=residues,
+        database=database,
+        roles=databases.look_at_roles(hosting) if tenant.state in COMING else NOT_LOOKED,
         logins=databases.look_at_logins(hosting) if looked_at else NOT_LOOKED,
+        registry=registry_seen(world) if tenant.state is State.DEACTIVATED else NOT_LOOKED,
+        prepared=_is_prepared(world, tenant, database),
+        formers=look_at_formers(world, tenant, residues) if tenant.state in REMEMBERING else (),
+        standing=world.decisions.standing(tenant.uid, hosting.region, CAPPED.get(tenant.state) if leaving else None),
     )
 
 
@@ -33,3 +51,13 @@ def observe_and_plan(world: World, tenant: Tenant) -> Plan:
     """What is to be done about a tenant as it stands now, by the registry's clock."""
     facts = observe(world, tenant)
     return plan(facts, world.policies, now=world.registry.now())
+
+
+def _is_prepared(world: World, tenant: Tenant, database: Sighting[DatabaseSeen]) -> bool:
+    """Whether a database that waits for its data is ready for it; where that cannot be seen, the steps look again."""
+    if not tenant.awaits_data or not isinstance(database, Present):
+        return False
+    try:
+        return world.databases.look_prepared(tenant.hosting, extensions=tenant.extensions)
+    except Transient:
+        return False

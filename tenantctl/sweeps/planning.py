@@ -16,7 +16,7 @@ from tenantctl.offboarding.planning import (
     plan_reinstatement,
     plan_rest_of_destruction,
 )
-from tenantctl.onboarding.planning import plan_arrival
+from tenantctl.onboarding.planning import former_steps, plan_arrival, plan_rehosting
 
 
 def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -32,17 +32,20 @@ def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         case State.ACTIVE if leaving:
             return plan_deactivation(facts, policies, now=now)
         case State.ACTIVE:
-            return _with_coming_cancellation(facts, plan_backups(facts, policies, now=now))
+            planned = _with_coming_cancellation(facts, plan_backups(facts, policies, now=now))
+            return _with_formers(facts, planned, now=now)
+        case State.MOVING if tenant.restored_from is not None:
+            return plan_rehosting(facts, now=now)
         case State.DEACTIVATING | State.DEACTIVATED if not leaving:
             return plan_reinstatement(facts)
         case State.DEACTIVATING:
             return plan_deactivation(facts, policies, now=now)
         case State.DEACTIVATED:
-            return plan_grace(facts, policies, now=now)
+            return _with_formers(facts, plan_grace(facts, policies, now=now), now=now)
         case State.DESTROYING:
-            return plan_rest_of_destruction(facts)
+            return plan_rest_of_destruction(facts, now=now)
         case State.DESTROYED:
-            return plan_forgetting(facts, policies, now=now)
+            return _with_formers(facts, plan_forgetting(facts, policies, now=now), now=now)
         case State.FORGOTTEN:
             return Plan(tenant.uid, "nothing", next_look=now + timedelta(days=3650), because="forgotten is the end")
         case _:
@@ -56,3 +59,12 @@ def _with_coming_cancellation(facts: Facts, planned: Plan) -> Plan:
     if tenant.wanted is not Wanted.LEAVING or planned.next_look is None:
         return planned
     return replace(planned, next_look=min(planned.next_look, tenant.intent_effective_at))
+
+
+def _with_formers(facts: Facts, planned: Plan, *, now: datetime) -> Plan:
+    """The plan, and what is to be done about databases left behind in a lost region, which is looked at hourly."""
+    if not facts.formers:
+        return planned
+    following = now + timedelta(hours=1)
+    looks = [look for look in (planned.next_look, following) if look is not None]
+    return replace(planned, steps=(*planned.steps, *former_steps(facts)), next_look=min(looks))

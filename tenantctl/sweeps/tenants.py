@@ -7,17 +7,20 @@ from tenantctl.backups.audit import LookAtCopies, ProveLapse
 from tenantctl.backups.keys import ShredKey
 from tenantctl.backups.repair import RepairCopy
 from tenantctl.backups.restore import SweepScratch, VerifyBackup
+from tenantctl.backups.restore_data import RestoreData
 from tenantctl.backups.steps import BackUp
 from tenantctl.backups.verification import ReadCopy
 from tenantctl.engine.actions import Actions
 from tenantctl.engine.executor import Progress
 from tenantctl.engine.worker import Planner, Turn, Worker, new_owner
+from tenantctl.evidence.steps import AnchorJournal, Irreversible
 from tenantctl.model.errors import Transient
 from tenantctl.model.plan import Do, Duty, Plan
 from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding import destruction
 from tenantctl.offboarding import steps as leaving
 from tenantctl.onboarding import steps as arriving
+from tenantctl.onboarding.former import CloseFormer, ProveFormerGone
 from tenantctl.ports.world import World
 from tenantctl.sweeps.observe import observe_and_plan
 
@@ -25,6 +28,7 @@ ACTIONS: Final[Actions] = {
     Do.CREATE_ROLES: arriving.CreateRoles(),
     Do.CREATE_DATABASE: arriving.CreateDatabase(),
     Do.PREPARE_DATABASE: arriving.PrepareDatabase(),
+    Do.RESTORE_DATA: RestoreData(),
     Do.OPEN_LOGINS: arriving.OpenLogins(),
     Do.MARK_ACTIVE: arriving.MarkActive(),
     Do.MARK_WITHDRAWN: arriving.MarkWithdrawn(),
@@ -33,21 +37,26 @@ ACTIONS: Final[Actions] = {
     Do.READ_COPY: ReadCopy(),
     Do.VERIFY_BACKUP: VerifyBackup(),
     Do.LOOK_AT_COPIES: LookAtCopies(),
-    Do.SHRED_KEY: ShredKey(),
+    Do.SHRED_KEY: Irreversible(ShredKey()),
     Do.SWEEP_SCRATCH: SweepScratch(),
     Do.PROVE_LAPSE: ProveLapse(),
+    Do.CLOSE_FORMER: CloseFormer(),
+    Do.PROVE_FORMER_GONE: ProveFormerGone(),
     Do.MARK_DEACTIVATING: leaving.MarkDeactivating(),
     Do.CLOSE_LOGINS: leaving.CloseLogins(),
     Do.RECORD_CLOSING: leaving.RecordClosing(),
     Do.MARK_DEACTIVATED: leaving.MarkDeactivated(),
     Do.RESTORE_ROW_SECURITY: leaving.RestoreRowSecurity(),
     Do.MARK_REINSTATED: leaving.MarkReinstated(),
-    Do.MARK_DESTROYING: destruction.MarkDestroying(),
-    Do.DROP_DATABASE: destruction.DropDatabase(),
-    Do.DROP_ROLES: destruction.DropRoles(),
+    Do.PUT_NOTICE: leaving.PutNotice(),
+    Do.PROPOSE_BATCH: leaving.ProposeBatch(),
+    Do.ANCHOR_JOURNAL: AnchorJournal(),
+    Do.MARK_DESTROYING: Irreversible(destruction.MarkDestroying(), rests_on_anchor=True),
+    Do.DROP_DATABASE: Irreversible(destruction.DropDatabase()),
+    Do.DROP_ROLES: Irreversible(destruction.DropRoles()),
     Do.MARK_DESTROYED: destruction.MarkDestroyed(),
-    Do.BLANK_NAMES: destruction.BlankNames(),
-    Do.MARK_FORGOTTEN: destruction.MarkForgotten(),
+    Do.BLANK_NAMES: Irreversible(destruction.BlankNames()),
+    Do.MARK_FORGOTTEN: Irreversible(destruction.MarkForgotten()),
 }
 assert set(ACTIONS) == set(Do), "each step has its action"
 

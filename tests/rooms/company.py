@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from tenantctl.adapters.memory.databases import MemoryDatabase, MemoryDatabases, MemoryInstances, MemoryScratch
+from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.fuse import Crash, Fuse, fused
 from tenantctl.adapters.memory.instances import MemoryInstances as MemoryAdminApi
 from tenantctl.adapters.memory.keys import MemoryKeys, MemoryKeyStore
@@ -18,6 +19,7 @@ from tenantctl.adapters.memory.registry import MemoryRegistry
 from tenantctl.adapters.memory.vault import MemoryVault
 from tenantctl.bootstrap import catalogue, policies
 from tenantctl.engine.worker import Turn
+from tenantctl.model.anchor import anchor_bucket_name
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.journal import broken_links
 from tenantctl.model.tenant import Instance, InstanceRole, Tenant
@@ -41,6 +43,7 @@ class Company:
 
     def __post_init__(self) -> None:
         self.registry = MemoryRegistry(self.clock)
+        self.decisions = MemoryDecisions(self.registry)
         self.servers = MemoryInstances()
         self.databases = MemoryDatabases(self.servers)
         self.scratch = MemoryScratch(self.servers)
@@ -56,6 +59,11 @@ class Company:
                 name = bucket_name("acme", region, retention_class, term.age_days)
                 self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
 
+        term = policies().anchors
+        for region in term.regions:
+            name = anchor_bucket_name("acme", region, term.age_days)
+            self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
+
     def clock(self) -> datetime:
         """The one clock."""
         return self.moment
@@ -65,6 +73,7 @@ class Company:
         """The world without anything in between."""
         return AssembledWorld(
             registry=self.registry,
+            decisions=self.decisions,
             databases=self.databases,
             scratch=self.scratch,
             vault=self.vault,
@@ -164,6 +173,7 @@ def fused_world(world: AssembledWorld, fuse: Fuse) -> AssembledWorld:
     return replace(
         world,
         registry=fused(world.registry, fuse),
+        decisions=fused(world.decisions, fuse),
         databases=fused(world.databases, fuse),
         scratch=fused(world.scratch, fuse),
         vault=fused(world.vault, fuse),

@@ -6,6 +6,7 @@ from typing import Any
 
 from tenantctl.backups.retention import intended_copy
 from tenantctl.bootstrap import policies
+from tenantctl.model.anchor import Anchor, AnchorOnRecord, RegistrySeen
 from tenantctl.model.backup import (
     Backup,
     BackupState,
@@ -16,11 +17,13 @@ from tenantctl.model.backup import (
     RetentionClass,
     VerificationLevel,
 )
+from tenantctl.model.decisions import Act, CapCount, CapSeen, Notice, Standing
 from tenantctl.model.facts import DatabaseSeen, Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
 from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Hosting, Tenant, Wanted
 from tenantctl.offboarding.grace import destroy_after
+from tenantctl.offboarding.notices import owed
 
 POLICIES = policies()
 CREATED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -134,6 +137,18 @@ def residue(kind: ResidueKind, unreadable_after: datetime | None, *, lapsed: boo
     )
 
 
+def registry_as_it_was(number: int = 3) -> RegistrySeen:
+    """A registry that knows every anchor there is; the newest has this number."""
+    anchor = Anchor(number, CLOSED, "one", "0" * 64, 12, 240, True, "1" * 64, "")
+    return RegistrySeen(
+        identity="one",
+        newest=AnchorOnRecord(anchor, CLOSED),
+        known=frozenset({anchor.digest}),
+        reconciled=None,
+        listed=dict.fromkeys(POLICIES.anchors.regions, Present((anchor.name,))),
+    )
+
+
 def ripe_facts(*, now: datetime = DESTROY_AFTER) -> Facts:
     """Facts under which every safeguard of a destruction holds at `now`."""
     return Facts(
@@ -141,4 +156,15 @@ def ripe_facts(*, now: datetime = DESTROY_AFTER) -> Facts:
         backups=(verified_final(seen_at=now - ONE_HOUR),),
         database=MARKED,
         logins=CLOSED_LOGINS,
+        registry=registry_as_it_was(),
+        standing=standing(),
     )
+
+
+def standing(*, notices: bool = True, act: Act = Act.DESTROY, **changes: Any) -> Standing:
+    """Decisions that stop nothing: no freeze, no hold, one act due of a hundred tenants, every notice put out."""
+    kinds = [kind for kind, _ in owed(leaving(State.DEACTIVATED), POLICIES.lifecycle.notices)] if notices else []
+    put = tuple(
+        Notice(number, UID, kind, CLOSED, DESTROY_AFTER, CLOSED + ONE_HOUR) for number, kind in enumerate(kinds, 1)
+    )
+    return replace(Standing(notices=put, cap=CapSeen(act, CapCount(0, 1, 100), None)), **changes)

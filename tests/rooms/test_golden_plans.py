@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenantctl.model.backup import CopyState, ResidueKind, RetentionClass, VerificationLevel
+from tenantctl.model.decisions import Act, CapCount, CapSeen, Freeze, Hold, Proposal, ProposalKind
 from tenantctl.model.facts import Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Do
 from tenantctl.model.sighting import Gone, Present, Unreachable
-from tenantctl.model.tenant import Wanted
+from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.sweeps.planning import plan
 from tests.rooms.rule_facts import (
     CANCELLED,
@@ -30,6 +32,7 @@ from tests.rooms.rule_facts import (
     leaving,
     residue,
     ripe_facts,
+    standing,
     tenant,
     verified_final,
     with_copy,
@@ -52,32 +55,55 @@ FINAL = verified_final(seen_at=CLOSED + timedelta(minutes=9))
 UNVERIFIED = replace(FINAL, verified_at=None, verified_level=None)
 REGISTRY_WINDOW = residue(ResidueKind.REGISTRY_BACKUPS, DESTROY_AFTER, lapsed=True)
 
+
+def facts_of(of: Tenant, **changes: Any) -> Facts:
+    """Facts under which nobody's decision stands in the way."""
+    act = Act.DEACTIVATE if of.state is State.ACTIVE else Act.DESTROY
+    return Facts(of, **{"standing": standing(act=act), **changes})
+
+
+HELD = Hold(1, HOSTING.uid, "AZ 12/26", DESTROY_AFTER, CLOSED, "alice@example.com")
+FROZEN = Freeze(1, "us-south1", "the audit looks odd", CLOSED, "alice@example.com")
+TOO_MANY = CapCount(acted=2, due=30, tenants=100)
+BATCH = Proposal(
+    "0123456789abcdef",
+    ProposalKind.BATCH,
+    None,
+    {"act": "destroy", "region": "us-south1", "members": [HOSTING.uid]},
+    DESTROY_AFTER,
+    "worker@example.com",
+    DESTROY_AFTER + timedelta(days=1),
+)
+
 CASES: Mapping[str, tuple[Facts, datetime]] = {
-    "requested": (Facts(tenant(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone()), CREATED),
+    "requested": (facts_of(tenant(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone()), CREATED),
     "requested-half-made": (
-        Facts(tenant(State.REQUESTED), database=Gone(), roles=Present((HOSTING.owner,)), logins=Gone()),
+        facts_of(tenant(State.REQUESTED), database=Gone(), roles=Present((HOSTING.owner,)), logins=Gone()),
         CREATED,
     ),
-    "requested-cancelled": (Facts(leaving(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone()), CANCELLED),
-    "requested-unreachable": (Facts(tenant(State.REQUESTED), database=SILENT, roles=SILENT, logins=SILENT), CREATED),
-    "active-first-backup": (Facts(tenant(State.ACTIVE)), CREATED),
-    "active-backup-due": (Facts(tenant(State.ACTIVE), backups=KEPT), NIGHT),
-    "active-nothing-due": (Facts(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)), NIGHT + ONE_HOUR),
-    "active-unread": (Facts(tenant(State.ACTIVE), backups=(*KEPT, UNREAD)), NIGHT + ONE_HOUR),
+    "requested-cancelled": (
+        facts_of(leaving(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone()),
+        CANCELLED,
+    ),
+    "requested-unreachable": (facts_of(tenant(State.REQUESTED), database=SILENT, roles=SILENT, logins=SILENT), CREATED),
+    "active-first-backup": (facts_of(tenant(State.ACTIVE)), CREATED),
+    "active-backup-due": (facts_of(tenant(State.ACTIVE), backups=KEPT), NIGHT),
+    "active-nothing-due": (facts_of(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)), NIGHT + ONE_HOUR),
+    "active-unread": (facts_of(tenant(State.ACTIVE), backups=(*KEPT, UNREAD)), NIGHT + ONE_HOUR),
     "active-key-to-shred": (
-        Facts(tenant(State.ACTIVE), backups=(MONTHLY, SEALED, TONIGHT)),
+        facts_of(tenant(State.ACTIVE), backups=(MONTHLY, SEALED, TONIGHT)),
         max(copy.lapses_at for copy in SEALED.copies),
     ),
     "active-copies-to-look-at": (
-        Facts(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)),
+        facts_of(tenant(State.ACTIVE), backups=(*KEPT, TONIGHT)),
         NIGHT + 22 * ONE_HOUR,
     ),
     "active-copy-lost": (
-        Facts(tenant(State.ACTIVE), backups=(*KEPT, with_copy(TONIGHT, "us-central1", state=CopyState.LOST))),
+        facts_of(tenant(State.ACTIVE), backups=(*KEPT, with_copy(TONIGHT, "us-central1", state=CopyState.LOST))),
         NIGHT + ONE_HOUR,
     ),
     "active-scratch-left-behind": (
-        Facts(
+        facts_of(
             tenant(State.ACTIVE),
             backups=(*KEPT, TONIGHT),
             residues=(residue(ResidueKind.SCRATCH, NIGHT + timedelta(days=1)),),
@@ -85,24 +111,24 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         NIGHT + ONE_HOUR,
     ),
     "active-cancellation-to-come": (
-        Facts(
+        facts_of(
             tenant(State.ACTIVE, wanted=Wanted.LEAVING, intent_effective_at=NIGHT + 5 * ONE_HOUR),
             backups=(*KEPT, TONIGHT),
         ),
         NIGHT + ONE_HOUR,
     ),
     "active-cancelled": (
-        Facts(
+        facts_of(
             leaving(State.ACTIVE, logins_closed_at=None, destroy_after=None), backups=KEPT, database=MARKED, logins=OPEN
         ),
         CANCELLED,
     ),
     "deactivating-final-backup": (
-        Facts(leaving(State.DEACTIVATING), backups=KEPT, database=MARKED, logins=CLOSED_LOGINS),
+        facts_of(leaving(State.DEACTIVATING), backups=KEPT, database=MARKED, logins=CLOSED_LOGINS),
         CLOSED,
     ),
     "deactivating-session-left": (
-        Facts(
+        facts_of(
             leaving(State.DEACTIVATING, logins_closed_at=None, destroy_after=None),
             backups=KEPT,
             database=MARKED,
@@ -111,31 +137,31 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         CLOSED,
     ),
     "deactivating-unverified": (
-        Facts(leaving(State.DEACTIVATING), backups=(*KEPT, UNVERIFIED), database=MARKED, logins=CLOSED_LOGINS),
+        facts_of(leaving(State.DEACTIVATING), backups=(*KEPT, UNVERIFIED), database=MARKED, logins=CLOSED_LOGINS),
         CLOSED + timedelta(minutes=5),
     ),
     "deactivating-proved": (
-        Facts(leaving(State.DEACTIVATING), backups=(*KEPT, FINAL), database=MARKED, logins=CLOSED_LOGINS),
+        facts_of(leaving(State.DEACTIVATING), backups=(*KEPT, FINAL), database=MARKED, logins=CLOSED_LOGINS),
         CLOSED + timedelta(minutes=9),
     ),
     "deactivating-reinstated": (
-        Facts(leaving(State.DEACTIVATING, wanted=Wanted.LIVING), database=MARKED, logins=CLOSED_LOGINS),
+        facts_of(leaving(State.DEACTIVATING, wanted=Wanted.LIVING), database=MARKED, logins=CLOSED_LOGINS),
         CLOSED + ONE_HOUR,
     ),
     "deactivated-in-grace": (
-        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=CLOSED_LOGINS),
+        facts_of(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=CLOSED_LOGINS),
         CLOSED + ONE_HOUR,
     ),
     "deactivated-found-open": (
-        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=OPEN),
+        facts_of(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=OPEN),
         CLOSED + ONE_HOUR,
     ),
     "deactivated-unreachable": (
-        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=SILENT, logins=SILENT),
+        facts_of(leaving(State.DEACTIVATED), backups=(FINAL,), database=SILENT, logins=SILENT),
         DESTROY_AFTER,
     ),
     "deactivated-final-copy-lost": (
-        Facts(
+        facts_of(
             leaving(State.DEACTIVATED),
             backups=(with_copy(FINAL, "us-south1", state=CopyState.LOST),),
             database=MARKED,
@@ -144,7 +170,7 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         CLOSED + ONE_HOUR,
     ),
     "deactivated-copies-not-seen-of-late": (
-        Facts(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=CLOSED_LOGINS),
+        facts_of(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=CLOSED_LOGINS),
         DESTROY_AFTER,
     ),
     "deactivated-ripe": (ripe_facts(), DESTROY_AFTER),
@@ -153,7 +179,7 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         DESTROY_AFTER,
     ),
     "deactivated-reinstated": (
-        Facts(
+        facts_of(
             leaving(State.DEACTIVATED, wanted=Wanted.LIVING),
             backups=(replace(FINAL, forced_row_security=('"public"."ledger"',)),),
             database=MARKED,
@@ -161,9 +187,9 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         ),
         CLOSED + timedelta(days=20),
     ),
-    "destroying": (Facts(leaving(State.DESTROYING), backups=(FINAL,)), DESTROY_AFTER),
+    "destroying": (facts_of(leaving(State.DESTROYING), backups=(FINAL,)), DESTROY_AFTER),
     "destroyed-copies-remain": (
-        Facts(
+        facts_of(
             leaving(State.DESTROYED),
             backups=(verified_final(seen_at=DESTROY_AFTER),),
             residues=(
@@ -174,19 +200,50 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         DESTROY_AFTER + ONE_HOUR,
     ),
     "destroyed-window-passed": (
-        Facts(leaving(State.DESTROYED), residues=(residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER),)),
+        facts_of(leaving(State.DESTROYED), residues=(residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER),)),
         DESTROY_AFTER,
     ),
     "destroyed-nothing-left": (
-        Facts(leaving(State.DESTROYED), residues=(residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER, lapsed=True),)),
+        facts_of(
+            leaving(State.DESTROYED), residues=(residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER, lapsed=True),)
+        ),
         DESTROY_AFTER,
     ),
     "destroyed-names-blanked": (
-        Facts(leaving(State.DESTROYED, name=None), residues=(REGISTRY_WINDOW,)),
+        facts_of(leaving(State.DESTROYED, name=None), residues=(REGISTRY_WINDOW,)),
         DESTROY_AFTER,
     ),
-    "forgotten": (Facts(leaving(State.FORGOTTEN, name=None), residues=(REGISTRY_WINDOW,)), DESTROY_AFTER),
-    "moving-unknown": (Facts(tenant(State.MOVING), backups=KEPT), NIGHT),
+    "forgotten": (facts_of(leaving(State.FORGOTTEN, name=None), residues=(REGISTRY_WINDOW,)), DESTROY_AFTER),
+    "moving-unknown": (facts_of(tenant(State.MOVING), backups=KEPT), NIGHT),
+    "active-cancelled-frozen": (
+        facts_of(leaving(State.ACTIVE), backups=KEPT, standing=standing(act=Act.DEACTIVATE, freezes=(FROZEN,))),
+        CANCELLED,
+    ),
+    "active-cancelled-over-cap": (
+        facts_of(leaving(State.ACTIVE), backups=KEPT, standing=standing(cap=CapSeen(Act.DEACTIVATE, TOO_MANY, None))),
+        CANCELLED,
+    ),
+    "deactivated-notice-due": (
+        facts_of(
+            leaving(State.DEACTIVATED),
+            backups=(FINAL,),
+            database=MARKED,
+            logins=CLOSED_LOGINS,
+            standing=standing(notices=False),
+        ),
+        CLOSED + ONE_HOUR,
+    ),
+    "deactivated-ripe-held-frozen-over-cap": (
+        replace(
+            ripe_facts(),
+            standing=standing(holds=(HELD,), freezes=(FROZEN,), cap=CapSeen(Act.DESTROY, TOO_MANY, BATCH)),
+        ),
+        DESTROY_AFTER,
+    ),
+    "destroying-frozen": (
+        facts_of(leaving(State.DESTROYING), backups=(FINAL,), standing=standing(freezes=(FROZEN,), holds=(HELD,))),
+        DESTROY_AFTER,
+    ),
 }
 
 

@@ -95,6 +95,13 @@ def dotted_keys(content: Any, prefix: str = "") -> Iterator[str]:
             yield from dotted_keys(value, f"{prefix}{name}.")
 
 
+def value_of(content: Any, dotted: str) -> Any:
+    """What stands at a dotted key."""
+    for name in dotted.split("."):
+        content = content[name]
+    return content
+
+
 def shipped(name: str) -> Any:
     return YAML(typ="safe", pure=True).load((SHIPPED / name).read_text(encoding="utf-8"))
 
@@ -103,7 +110,9 @@ EVERY_KEY = [
     (name, key) for name in ("lifecycle.yaml", "backups.yaml", "anchors.yaml") for key in dotted_keys(shipped(name))
 ]
 EVERY_KEY += [("regions.yaml", key) for key in ("residency", "residency.kept_at_home", "overrides", "regions")]
-NUMBERS = [(name, key) for name, key in EVERY_KEY if key.endswith(("days", "hours", "hour", "months", "min", "tenant"))]
+NUMBERS = [
+    (name, key) for name, key in EVERY_KEY if name != "regions.yaml" and type(value_of(shipped(name), key)) is int
+]
 
 
 def first_fault(folder: Path) -> PolicyFault:
@@ -174,6 +183,7 @@ def test_a_number_of_another_type_is_refused(folder: Path, file: str, key: str, 
     ("file", "key"),
     [
         ("lifecycle.yaml", "grace_day"),
+        ("lifecycle.yaml", "caps.destroy.tenants_min"),
         ("backups.yaml", "copies"),
         ("backups.yaml", "night.minutes"),
         ("backups.yaml", "classes.daily.age_weeks"),

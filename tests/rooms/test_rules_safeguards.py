@@ -10,14 +10,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tenantctl.model.backup import BackupState, CopyState, RetentionClass, VerificationLevel
+from tenantctl.model.decisions import Act, Approval, CapCount, CapSeen, Proposal
 from tenantctl.model.facts import DatabaseSeen, Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Do
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Wanted
-from tenantctl.offboarding.safeguards import destruction_blockers, safeguards
+from tenantctl.offboarding.safeguards import ALWAYS_ALARMED, destruction_blockers, safeguards
 from tenantctl.sweeps.planning import plan
-from tests.rooms.rule_facts import CLOSED, DESTROY_AFTER, HOSTING, ONE_HOUR, POLICIES, ripe_facts, with_copy
+from tests.rooms.rule_facts import CLOSED, DESTROY_AFTER, HOSTING, ONE_HOUR, POLICIES, ripe_facts, standing, with_copy
+from tests.rooms.test_golden_plans import BATCH, FROZEN, HELD, TOO_MANY
 
 SECOND = timedelta(seconds=1)
 IRREVERSIBLE = {Do.MARK_DESTROYING, Do.DROP_DATABASE, Do.DROP_ROLES}
@@ -47,17 +49,36 @@ def of_facts(**changes: Any) -> Spoil:
     return lambda facts: replace(facts, **changes)
 
 
+def of_standing(**changes: Any) -> Spoil:
+    """The same facts, with other decisions of people."""
+
+    def spoil(facts: Facts) -> Facts:
+        return facts if facts.standing is None else replace(facts, standing=replace(facts.standing, **changes))
+
+    return spoil
+
+
+def approved(people: int) -> Proposal:
+    """The batch, as so many people have approved it."""
+    yes = tuple(Approval(f"person-{number}@example.com", DESTROY_AFTER) for number in range(people))
+    return replace(BATCH, approvals=yes)
+
+
+RIPE_NOTICES = standing().notices
+
+
 # What is wrong → (how the facts come to be so, the safeguards that must say no).
 SPOILT: Mapping[str, tuple[Spoil, set[str]]] = {
+    "no anchor was looked at": (of_facts(registry=SILENT), {"registry"}),
     "it is still deactivating": (of_tenant(state=State.DEACTIVATING), {"state"}),
     "it is active again": (of_tenant(state=State.ACTIVE), {"state"}),
     "the customer came back": (of_tenant(wanted=Wanted.LIVING), {"intent"}),
     "the cancellation is for later": (of_tenant(intent_effective_at=DESTROY_AFTER + SECOND), {"intent"}),
     "grace lasts a second more": (of_tenant(destroy_after=DESTROY_AFTER + SECOND), {"grace"}),
-    "no grace was counted": (of_tenant(destroy_after=None), {"grace"}),
+    "no grace was counted": (of_tenant(destroy_after=None), {"grace", "notice"}),
     "the closing is not on record": (
         of_tenant(logins_closed_at=None),
-        {"logins-closed", "final-backup", "copies-seen"},
+        {"logins-closed", "final-backup", "copies-seen", "notice"},
     ),
     "the login is open": (of_facts(logins=Present(LoginsSeen(can_log_in=True, sessions=0))), {"logins-closed"}),
     "a session is left": (of_facts(logins=Present(LoginsSeen(can_log_in=False, sessions=1))), {"logins-closed"}),
@@ -89,6 +110,27 @@ SPOILT: Mapping[str, tuple[Spoil, set[str]]] = {
     "there is no marker": (of_facts(database=Present(DatabaseSeen("", 1))), {"marker"}),
     "the database is gone already": (of_facts(database=Gone()), {"marker"}),
     "the database could not be looked at": (of_facts(database=SILENT), {"marker"}),
+    "nobody asked what people decided": (of_facts(standing=None), {"hold", "freeze", "notice", "cap"}),
+    "it is under a hold": (of_standing(holds=(HELD,)), {"hold"}),
+    "its region is frozen": (of_standing(freezes=(FROZEN,)), {"freeze"}),
+    "no notice was put out": (of_facts(standing=standing(notices=False)), {"notice"}),
+    "one notice was not put out": (of_standing(notices=RIPE_NOTICES[:-1]), {"notice"}),
+    "the notices are of an earlier closing": (
+        of_standing(notices=tuple(replace(one, closing=CLOSED - ONE_HOUR) for one in RIPE_NOTICES)),
+        {"notice"},
+    ),
+    "nobody counted": (of_standing(cap=None), {"cap"}),
+    "more is due than the cap allows": (of_standing(cap=CapSeen(Act.DESTROY, CapCount(0, 11, 100), None)), {"cap"}),
+    "what was done and what is due are too much together": (
+        of_standing(cap=CapSeen(Act.DESTROY, CapCount(6, 5, 100), None)),
+        {"cap"},
+    ),
+    "the batch is not approved": (of_standing(cap=CapSeen(Act.DESTROY, TOO_MANY, BATCH)), {"cap"}),
+    "the batch is approved by one person": (of_standing(cap=CapSeen(Act.DESTROY, TOO_MANY, approved(1))), {"cap"}),
+    "the batch is of others": (
+        of_standing(cap=CapSeen(Act.DESTROY, TOO_MANY, replace(approved(2), content={"members": ["another"]}))),
+        {"cap"},
+    ),
 }
 
 
@@ -152,8 +194,8 @@ def test_what_blocks_for_too_long_raises_an_alarm(what: str, days: int) -> None:
     due = facts.tenant.destroy_after
     overdue = due is not None and now > due + timedelta(days=POLICIES.lifecycle.destroy_within_days)
     for blocker in destruction_blockers(facts, POLICIES, now=now):
-        assert blocker.alarm == overdue
-        assert blocker.since == due
+        assert blocker.alarm == (blocker.code in ALWAYS_ALARMED or (overdue and blocker.code != "hold"))
+        assert blocker.since is not None or due is None
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.DEACTIVATED, State.DESTROYING}))

@@ -9,7 +9,19 @@ from tenantctl.adapters import decision_rules as rules
 from tenantctl.adapters.memory.decisions_ledger import cap_count, due_for
 from tenantctl.adapters.memory.registry import MemoryRegistry
 from tenantctl.adapters.memory.registry_books import Book
-from tenantctl.model.decisions import EVERYWHERE, Act, Approval, CapCount, Freeze, Hold, NewProposal, Notice, Proposal
+from tenantctl.model.decisions import (
+    EVERYWHERE,
+    Act,
+    Approval,
+    CapCount,
+    CapSeen,
+    Freeze,
+    Hold,
+    NewProposal,
+    Notice,
+    Proposal,
+    Standing,
+)
 from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import Wanted
 
@@ -23,6 +35,16 @@ class MemoryDecisions:
         self._registry = registry
         self._shelf = registry.shelf
         self._ledger = registry.shelf.ledger
+
+    def standing(self, uid: str, region: str, act: Act | None) -> Standing:
+        """What all decisions mean for one tenant."""
+        return Standing(
+            freezes=tuple(self.freezes(region)),
+            holds=tuple(self.holds(uid)),
+            proposals=tuple(self.proposals(uid)),
+            notices=tuple(self.notices(uid)),
+            cap=CapSeen(act, self.cap_count(act, region), self.batch(act, region)) if act is not None else None,
+        )
 
     def freeze(self, scope: str, reason: str) -> Freeze:
         """Stops deactivation and destruction; who is at work on it loses the lease."""

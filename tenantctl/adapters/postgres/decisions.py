@@ -14,7 +14,18 @@ from tenantctl.adapters.postgres.registry_claims import now as registry_now
 from tenantctl.adapters.postgres.registry_engine import answering
 from tenantctl.adapters.postgres.registry_requests import append
 from tenantctl.adapters.registry_rules import unknown_tenant
-from tenantctl.model.decisions import APPROVED_FOR, Act, CapCount, Freeze, Hold, NewProposal, Notice, Proposal
+from tenantctl.model.decisions import (
+    APPROVED_FOR,
+    Act,
+    CapCount,
+    CapSeen,
+    Freeze,
+    Hold,
+    NewProposal,
+    Notice,
+    Proposal,
+    Standing,
+)
 from tenantctl.model.errors import Transient
 
 
@@ -27,6 +38,21 @@ class PostgresDecisions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def standing(self, uid: str, region: str, act: Act | None) -> Standing:
+        """What all decisions mean for one tenant, read in one transaction."""
+        with self._transaction() as connection:
+            cap = None
+            if act is not None:
+                count = decisions_sql.cap_count(connection, act, region)
+                cap = CapSeen(act, count, _open_batch(connection, act, region))
+            return Standing(
+                freezes=tuple(decisions_sql.open_freezes(connection, region)),
+                holds=tuple(decisions_sql.open_holds(connection, uid)),
+                proposals=tuple(_open_proposals(connection, uid)),
+                notices=tuple(decisions_sql.notices_where(connection, schema.notices.c.tenant_uid == uid)),
+                cap=cap,
+            )
 
     def freeze(self, scope: str, reason: str) -> Freeze:
         """Stops deactivation and destruction; who is at work on it loses the lease."""
