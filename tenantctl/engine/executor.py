@@ -16,6 +16,7 @@ from tenantctl.model.plan import DUTY_OF, Blocker, Do, Duty, Step
 
 BEGUN: Final = "step-begun"
 DONE: Final = "step-done"
+KNOWN: Final = frozenset(Do)
 
 Progress = Callable[[Step], None]
 
@@ -113,7 +114,7 @@ def finish_evidence(work: Work, actions: Actions) -> None:
     for entry in work.world.registry.entries(work.tenant.uid):
         if entry.event in {BEGUN, DONE}:
             said = json.loads(entry.body)
-            if said["do"] in set(Do):
+            if said["do"] in KNOWN:
                 step = Step(Do(said["do"]), said["subject"], said["reason"], said["argument"])
                 newest[step.do, step.subject] = (entry.event, step)
     for event, step in newest.values():
