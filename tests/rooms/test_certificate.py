@@ -147,7 +147,7 @@ class BusyRegistry(MemoryRegistry):
 
     writes = 2
 
-    def entries(self, uid):  # type: ignore[no-untyped-def]
+    def entries(self, uid):
         found = super().entries(uid)
         if self.writes:
             self.writes -= 1
@@ -169,7 +169,7 @@ def test_it_rests_on_one_state_of_the_chain(company: Company) -> None:
 class ForgetfulRegistry(MemoryRegistry):
     """A registry whose inventory says of the database that it is still there."""
 
-    def residues(self, uid):  # type: ignore[no-untyped-def]
+    def residues(self, uid):
         return [
             replace(one, lapsed_at=None, proof=None) if one.kind is ResidueKind.DATABASE else one
             for one in super().residues(uid)
