@@ -33,13 +33,6 @@ class CopyState(StrEnum):
     ABSENT = "absent"  # never came to be, and was seen not to be there
 
 
-class Store(StrEnum):
-    """Whose object store a copy is in, by the scheme of its addresses."""
-
-    GOOGLE = "gs"
-    AMAZON = "s3"  # a further copy off Google's cloud: it never counts toward `copies_min`
-
-
 class VerificationLevel(StrEnum):
     """What was proved of a backup, from least to most."""
 
@@ -71,7 +64,6 @@ class Copy:
     verified_at: datetime | None = None
     verified_level: VerificationLevel | None = None
     repairs: int = 0  # how often it was made again from another copy
-    store: Store = Store.GOOGLE
     held_at: datetime | None = None  # when the store was made to hold it, for the law; None once it is let go
 
     @property
@@ -81,8 +73,13 @@ class Copy:
 
     @property
     def address(self) -> str:
-        """Where the object is, with its store."""
-        return f"{self.store}://{self.bucket}/{self.object_name}"
+        """Where the object is, with the scheme of its store."""
+        return f"{'s3' if self.off_cloud else 'gs'}://{self.bucket}/{self.object_name}"
+
+    @property
+    def off_cloud(self) -> bool:
+        """Whether it lies off Google's cloud, in a region that bears its cloud before a colon."""
+        return ":" in self.region
 
     @property
     def residue_id(self) -> str:
@@ -122,8 +119,8 @@ class Backup:
     copies: tuple[Copy, ...] = ()
 
     def regions_holding(self) -> tuple[str, ...]:
-        """The regions in which a copy is known to be."""
-        return tuple(copy.region for copy in self.copies if copy.state is CopyState.WRITTEN)
+        """The regions of the cloud in which a copy is known to be; what lies off it comes on top of `copies_min`."""
+        return tuple(copy.region for copy in self.copies if copy.state is CopyState.WRITTEN and not copy.off_cloud)
 
 
 class ResidueKind(StrEnum):

@@ -6,7 +6,7 @@ from operator import methodcaller
 
 import pytest
 
-from tenantctl.model.backup import BackupState, CopyState, Residue, ResidueKind, Store, VerificationLevel
+from tenantctl.model.backup import BackupState, CopyState, Residue, ResidueKind, VerificationLevel
 from tenantctl.model.errors import Refused, TenantctlError
 from tenantctl.model.journal import broken_links
 from tenantctl.model.lifecycle import Event, State
@@ -117,7 +117,7 @@ class WritesContract:
             copies=written,
         )
         office.write(lease, lambda writes: writes.put_backup(complete))
-        lost = replace(written[1], state=CopyState.LOST, repairs=2, store=Store.AMAZON)
+        lost = replace(written[1], state=CopyState.LOST, repairs=2)
         office.write(lease, lambda writes: writes.put_copy(lost))
         assert office.registry.backups(tenant.uid) == [replace(complete, copies=(written[0], lost)), second]
 

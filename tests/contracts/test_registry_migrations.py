@@ -15,7 +15,7 @@ from tenantctl.adapters.postgres import schema
 from tenantctl.adapters.postgres.migrations import current, grant_app, head, upgrade
 from tenantctl.adapters.postgres.registry import PostgresRegistry
 from tenantctl.adapters.postgres.registry_engine import registry_engine
-from tenantctl.model.backup import BackupState, CopyState, ResidueKind, RetentionClass, Store, VerificationLevel
+from tenantctl.model.backup import BackupState, CopyState, ResidueKind, RetentionClass, VerificationLevel
 from tenantctl.model.decisions import Act, ProposalKind
 from tenantctl.model.errors import NotFound, Refused
 from tenantctl.model.lifecycle import State
@@ -33,7 +33,6 @@ ENUMERATIONS: dict[str, type[StrEnum]] = {
     "backups_state": BackupState,
     "backups_verified_level": VerificationLevel,
     "copies_state": CopyState,
-    "copies_store": Store,
     "residues_kind": ResidueKind,
     "proposals_kind": ProposalKind,
     "acts_act": Act,

@@ -14,7 +14,6 @@ from tenantctl.model.backup import (
     Residue,
     ResidueKind,
     RetentionClass,
-    Store,
     VerificationLevel,
 )
 from tenantctl.model.journal import Entry
@@ -61,12 +60,7 @@ def instance_of(row: Row[Any], databases: int = 0) -> Instance:
 
 def copy_of(row: Row[Any]) -> Copy:
     """A row of `copies`."""
-    typed = {
-        "state": CopyState(row.state),
-        "store": Store(row.store),
-        "verified_level": _level(row.verified_level),
-    }
-    return Copy(**{**row._mapping, **typed})
+    return Copy(**{**row._mapping, "state": CopyState(row.state), "verified_level": _level(row.verified_level)})
 
 
 def backup_of(row: Row[Any], copies: tuple[Copy, ...]) -> Backup:

@@ -142,7 +142,6 @@ copies: Final = Table(
     _moment("verified_at", null=True),
     _text("verified_level", null=True),
     Column("repairs", Integer, nullable=False),
-    _text("store"),
     _moment("held_at", null=True),
 )
 

@@ -1,4 +1,4 @@
-"""Repairs: how often a copy was made again from another, and whose store it is in."""
+"""Repairs: how often a copy was made again from another."""
 
 from pathlib import Path
 from typing import Final
