@@ -7,21 +7,16 @@ out without a record.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from tenantctl.backups.keys import open_identity
-from tenantctl.custody.basis import Basis, check_basis
-from tenantctl.engine.worker import new_owner
+from tenantctl.custody.basis import Basis
+from tenantctl.custody.opening import check_opening, record_opening
 from tenantctl.model.backup import Backup, Copy, CopyState
 from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.tenant import Tenant
-from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
-
-RECORDING = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -41,21 +36,13 @@ def export_backup(world: World, tenant: Tenant, backup: Backup, basis: Basis, fo
         NotFound: no copy of it is left.
         Transient: no vault, or no region's KMS, answered.
     """
-    check_basis(basis, tenant)
+    check_opening(world, tenant, backup, basis)
     if backup.recipient is None:
         raise Refused(f"Backup {backup.id} was stored in the clear, by an earlier version: it has no key.")
     identity = open_identity(world, backup)
     files = Exported(folder / f"{backup.id}.dump.zst.age", folder / f"{backup.id}.json", folder / f"{backup.id}.key")
     copy = _fetch(world, backup, files)
-    with _recording(world, tenant) as writes:
-        writes.journal(
-            "backup-exported",
-            backup=backup.id,
-            region=copy.region,
-            ground=basis.ground.value,
-            reference=basis.reference,
-            recipient=backup.recipient,
-        )
+    record_opening(world, tenant, backup, basis, "backup-exported", region=copy.region, recipient=backup.recipient)
     _write(files.key, iter([f"{identity.text}\n".encode()]))
     return files
 
@@ -94,18 +81,3 @@ def _write(path: Path, chunks: Iterator[bytes]) -> None:
     except TenantctlError:
         path.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def _recording(world: World, tenant: Tenant) -> Iterator[FencedWrites]:
-    """A short lease, for one entry in the tenant's journal."""
-    registry = world.registry
-    registry.make_due(tenant.uid)
-    lease = registry.claim(new_owner(), lease=RECORDING, tenant=tenant.uid)
-    if lease is None:
-        raise Transient(f"A worker has tenant {tenant.label} just now.", hint="Try again in a minute.")
-    try:
-        with registry.fenced(lease) as writes:
-            yield writes
-    finally:
-        registry.release(lease, due_at=tenant.due_at, duty=None)

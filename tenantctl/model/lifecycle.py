@@ -54,7 +54,12 @@ class Transition:
 TRANSITIONS: Final = (
     Transition(State.REQUESTED, Event.DATABASE_READY, State.ACTIVE, "the database answers and its login opens"),
     Transition(State.REQUESTED, Event.REQUEST_WITHDRAWN, State.FORGOTTEN, "cancelled before anything was created"),
-    Transition(State.ACTIVE, Event.MOVE_STARTED, State.MOVING, "copying to another region while the customer works"),
+    Transition(
+        State.ACTIVE,
+        Event.MOVE_STARTED,
+        State.MOVING,
+        "to another region: copied while the customer works, or restored after a loss",
+    ),
     Transition(State.MOVING, Event.MOVE_ENDED, State.ACTIVE, "arrived, or undone: one living database either way"),
     Transition(
         State.ACTIVE, Event.CANCELLATION_EFFECTIVE, State.DEACTIVATING, "closing the logins, then the final backup"

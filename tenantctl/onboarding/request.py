@@ -1,14 +1,14 @@
 """Records that a tenant is wanted: where its customer is based, where it is placed, and why there."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
-from tenantctl.model.errors import NotFound, Refused
+from tenantctl.model.errors import Refused
 from tenantctl.model.region import Placement, RegionCatalogue
-from tenantctl.model.tenant import InstanceRole, Tenant, check_name, new_uid
+from tenantctl.model.tenant import Tenant, new_uid
 from tenantctl.placement.geocode import geocode
+from tenantctl.placement.newcomer import capacity, check_newcomers_name
 from tenantctl.placement.planning import plan_placement
-from tenantctl.ports.registry import NewTenant, Registry
+from tenantctl.ports.registry import NewTenant
 from tenantctl.ports.world import World
 
 
@@ -29,8 +29,7 @@ def request_tenant(
     Raises:
         Refused: the name, the place, an extension or the policy does not allow it; nothing was written.
     """
-    check_name(name)
-    _refuse_anothers_uid(world.registry, name)
+    check_newcomers_name(world.registry, name)
     policy = world.policies.lifecycle
     if refused := sorted(set(extensions) - set(policy.allowed_extensions)):
         raise Refused(
@@ -58,19 +57,3 @@ def request_tenant(
         )
     )
     return tenant, placement
-
-
-def _refuse_anothers_uid(registry: Registry, name: str) -> None:
-    """A command that names a tenant by its uid must never reach one that chose it for a name."""
-    with suppress(NotFound):
-        registry.tenant(name)
-        raise Refused(f"{name!r} is the uid of a tenant, and can be nobody's name.", hint="Choose another name.")
-
-
-def capacity(registry: Registry) -> dict[str, int]:
-    """Region → tenants for which its instances have room; a region without an instance is not in it."""
-    room: dict[str, int] = {}
-    for instance in registry.instances():
-        if instance.role is InstanceRole.TENANTS:
-            room[instance.region] = room.get(instance.region, 0) + max(instance.databases_max - instance.databases, 0)
-    return room

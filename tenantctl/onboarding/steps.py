@@ -10,6 +10,7 @@ from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant
+from tenantctl.onboarding.former import FORMER_DATABASE, former_hostings
 from tenantctl.ports.world import World
 
 
@@ -93,10 +94,12 @@ class OpenLogins:
                 raise Transient(f"Instance {work.tenant.hosting.instance} does not answer: {reason}")
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """Never once a destruction has begun."""
-        state = work.world.registry.tenant(work.tenant.uid).state
-        if state not in {State.REQUESTED, State.DEACTIVATING, State.DEACTIVATED}:
-            yield Blocker("state", f"logins are not opened while {state}")
+        """Never once a destruction has begun, and never before the data that it is to have is all there."""
+        tenant = work.world.registry.tenant(work.tenant.uid)
+        if tenant.state not in {State.REQUESTED, State.MOVING, State.DEACTIVATING, State.DEACTIVATED}:
+            yield Blocker("state", f"logins are not opened while {tenant.state}")
+        if tenant.awaits_data:
+            yield Blocker("not-restored", "logins are not opened before its data is restored")
 
     def act(self, work: Work, step: Step) -> None:
         """Opens them; the password is what it was."""
@@ -104,7 +107,7 @@ class OpenLogins:
 
 
 class MarkActive:
-    """Records that the database answers."""
+    """Records that the database answers: a new tenant's, or the next generation of one that was restored elsewhere."""
 
     journals_itself = True
 
@@ -113,16 +116,25 @@ class MarkActive:
         return work.world.registry.tenant(work.tenant.uid).state is State.ACTIVE
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """The database must be there, marked."""
+        """The database must be there, marked, and whole if the tenant had one before."""
+        tenant = work.world.registry.tenant(work.tenant.uid)
+        if tenant.state is State.MOVING and tenant.awaits_data:
+            yield Blocker("not-restored", "a tenant is not active before its data is restored")
         seen = look_or_wait(work.world, work.tenant)
         if seen is None or seen.marker != work.tenant.hosting.marker:
             yield Blocker("database-missing", "the instance does not show the database that was created", alarm=True)
 
     def act(self, work: Work, step: Step) -> None:
-        """Moves the tenant on."""
-        hosting = work.tenant.hosting
-        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
-            writes.move(Event.DATABASE_READY, instance=hosting.instance, region=hosting.region)
+        """Moves the tenant on; a database that one restored elsewhere has left behind becomes an alarm."""
+        registry, hosting = work.world.registry, work.tenant.hosting
+        formers = former_hostings(work.tenant, registry.residues(work.tenant.uid))
+        with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            event = Event.MOVE_ENDED if writes.tenant.state is State.MOVING else Event.DATABASE_READY
+            writes.move(event, instance=hosting.instance, region=hosting.region)
+            if formers:
+                places = ", ".join(f"{former.instance}/{former.database}" for _, former in formers)
+                reason = f"restored in {hosting.region}, and {places} may still be there, with what was written since"
+                writes.raise_alarm(FORMER_DATABASE, reason)
 
 
 class MarkWithdrawn:
