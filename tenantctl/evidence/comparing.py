@@ -23,12 +23,21 @@ LINKS_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a chain is not as an anchor says; `has` is its sequence in the registry, 0 where it has no such chain."""
+    """Where a chain is not as an anchor says.
+
+    Attributes:
+        tenant_uid: whose chain it is.
+        sentence: what is wrong with it.
+        anchored: the entry that stands in the anchor.
+        has: how many entries the registry has; 0 where it has no such chain.
+        anchor: the anchor's digest.
+    """
 
     tenant_uid: str
     sentence: str
     anchored: int
     has: int
+    anchor: str
 
 
 @dataclass
@@ -38,6 +47,7 @@ class Comparison:
     Attributes:
         anchors: the anchors that were compared, oldest first.
         differences: where the registry has something else, or less.
+        accepted: the same, where a reconciliation has accepted it: the anchor was found by one.
         faults: anchors that are not what they say.
         unread: what could not be looked at: nothing is known of it.
         newest: uid → the newest head of that chain in any anchor.
@@ -45,6 +55,7 @@ class Comparison:
 
     anchors: list[Anchor] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    accepted: list[Difference] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     newest: dict[str, Head] = field(default_factory=dict)
@@ -57,6 +68,7 @@ def compare_with_anchors(world: World, *, uid: str | None = None) -> Comparison:
         Transient: the registry does not answer; a vault that does not is part of what comes of it.
     """
     found = Comparison()
+    adopted = {one.anchor.digest for one in world.registry.anchors_since(None) if one.adopted}
     for name in _names(world, found):
         read = read_anchor(world, name)
         if read.anchor is None:
@@ -64,16 +76,18 @@ def compare_with_anchors(world: World, *, uid: str | None = None) -> Comparison:
             continue
         found.anchors.append(read.anchor)
         try:
-            _compare(world, read.anchor, uid, found)
+            differences = _compared(world, read.anchor, uid, found)
         except Transient as trouble:
             found.unread.append(trouble.sentence)
         except Refused as fault:
             found.faults.append(fault.sentence)
+        else:
+            (found.accepted if read.name.digest in adopted else found.differences).extend(differences)
     found.faults += _missing_links(world, found)
     return found
 
 
-def _compare(world: World, anchor: Anchor, uid: str | None, found: Comparison) -> None:
+def _compared(world: World, anchor: Anchor, uid: str | None, found: Comparison) -> Sequence[Difference]:
     """Holds one anchor against the journal; what it says counts only once its whole list has proved to be its own."""
     fresh: dict[str, Head] = {}
     differences: list[Difference] = []
@@ -87,7 +101,7 @@ def _compare(world: World, anchor: Anchor, uid: str | None, found: Comparison) -
             waiting = []
     differences += _differences(world.registry, anchor, waiting)
     found.newest.update(fresh)
-    found.differences += differences
+    return differences
 
 
 def _names(world: World, found: Comparison) -> list[AnchorName]:
@@ -118,7 +132,7 @@ def _differences(registry: Registry, anchor: Anchor, heads: Sequence[Head]) -> I
             sentence = f"{where}: stands in {anchor.sentence}, and there is no such chain"
         else:
             sentence = f"{where}: stands in {anchor.sentence}, and the chain ends at entry {has}"
-        yield Difference(head.tenant_uid, sentence, head.sequence, has)
+        yield Difference(head.tenant_uid, sentence, head.sequence, has, anchor.digest)
 
 
 def _missing_links(world: World, found: Comparison) -> Iterator[str]:
