@@ -72,6 +72,5 @@ if __name__ == "__main__":
         sys.exit(f"The certificate does not hold: {error}.")
     counts, latest = found["counts"], found["latest"]
     print(f"The certificate of {found['tenant']['uid']} holds: {found['state']}, issued at {found['issued_at']}.")
-    print(
-        f"{counts['places'] - counts['remaining']} of {counts['places']} places are gone.", latest or "Nothing remains."
-    )
+    left = "Nothing remains." if latest is None else f"The rest may be read until {latest['date']} ({latest['kind']})."
+    print(f"{counts['places'] - counts['remaining']} of {counts['places']} places are gone. {left}")

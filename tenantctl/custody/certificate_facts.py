@@ -111,7 +111,8 @@ def certify(record: Record, *, now: datetime, issuer: str, stated_name: str | No
     assert record.head is not None, "a chain without a head was refused"
     quoted = [entry for entry in record.entries if may_be_quoted(entry)]
     held = _is_held(record.entries)
-    places = [_place(residue, record, quoted, held=held, now=now) for residue in record.residues]
+    evidence = _evidence(quoted)
+    places = [_place(residue, record, evidence, held=held, now=now) for residue in record.residues]
     forgotten = _newest(quoted, Event.RESIDUE_LAPSED)
     remaining = [place for place in places if place.state == "remains"]
     mentioned = {tenant.hosting.region, *(place.region for place in places)}
@@ -162,23 +163,28 @@ def latest_of(dates: Iterable[Latest]) -> Latest | None:
 
 def says_gone(event: str, body: Mapping[str, Any], *, kind: str, place_id: str) -> bool:
     """Whether an entry says of a place that it is gone."""
-    parts = place_id.split("/")
+    if event == Event.DATABASE_GONE:
+        return kind == ResidueKind.DATABASE
+    return place_id in places_gone(event, body)
+
+
+def places_gone(event: str, body: Mapping[str, Any]) -> frozenset[str]:
+    """The places that an entry names as gone; that of the database itself names none."""
     match event:
-        case Event.DATABASE_GONE:
-            return kind == ResidueKind.DATABASE
         case "copy-lapsed" | "copy-absent" | "copy-lost":
-            return kind == ResidueKind.COPY and parts[1:] == [body.get("backup"), body.get("region")]
+            return frozenset({f"{ResidueKind.COPY}/{body.get('backup')}/{body.get('region')}"})
         case "key-shredded":
-            named = [body.get("backup"), *(region for region in body.get("regions", ()) if region == parts[-1])]
-            return kind == ResidueKind.KEY and parts[1:] == named
+            regions = body.get("regions")
+            named = regions if isinstance(regions, list) else []
+            return frozenset(f"{ResidueKind.KEY}/{body.get('backup')}/{region}" for region in named)
         case "place-lapsed":
-            return body.get("place") == place_id
-    return False
+            return frozenset({str(body.get("place"))})
+    return frozenset()
 
 
-def _place(residue: Residue, record: Record, quoted: Sequence[Entry], *, held: bool, now: datetime) -> Place:
+def _place(residue: Residue, record: Record, evidence: Mapping[str, int], *, held: bool, now: datetime) -> Place:
     is_gone = residue.lapsed_at is not None
-    evidence = _evidence(residue, quoted) if is_gone else None
+    named = ResidueKind.DATABASE if residue.kind is ResidueKind.DATABASE else residue.id
     return Place(
         id=residue.id,
         kind=residue.kind.value,
@@ -188,7 +194,7 @@ def _place(residue: Residue, record: Record, quoted: Sequence[Entry], *, held: b
         state="gone" if is_gone else "remains",
         gone_at=_moment(residue.lapsed_at),
         proof=residue.proof,
-        entry=evidence.sequence if evidence else None,
+        entry=evidence.get(named) if is_gone else None,
         latest=None if is_gone else _latest(residue, held=held, now=now),
     )
 
@@ -201,12 +207,15 @@ def _latest(residue: Residue, *, held: bool, now: datetime) -> Latest:
     return Latest(date=written_moment(until), kind="final")
 
 
-def _evidence(residue: Residue, quoted: Sequence[Entry]) -> Entry | None:
-    """The newest quoted entry that says that the place is gone."""
-    for entry in reversed(quoted):
-        if says_gone(entry.event, json.loads(entry.body), kind=residue.kind.value, place_id=residue.id):
-            return entry
-    return None
+def _evidence(quoted: Iterable[Entry]) -> dict[str, int]:
+    """The newest entry that says so, for each place that one names as gone; for databases, by their kind."""
+    found: dict[str, int] = {}
+    for entry in quoted:
+        names = places_gone(entry.event, json.loads(entry.body))
+        if entry.event == Event.DATABASE_GONE:
+            names = frozenset({ResidueKind.DATABASE})
+        found.update(dict.fromkeys(names, entry.sequence))
+    return found
 
 
 def _region(residue: Residue, record: Record) -> str | None:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import jsonschema
 import pytest
 
 from tenantctl.custody.certificate_document import Document, file_bytes, schema, signed_message
+from tenantctl.custody.certificate_facts import certify
 from tenantctl.custody.certificate_page import page
+from tenantctl.model.backup import ResidueKind
 from tests.rooms import certificate_samples as samples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +73,21 @@ def test_the_page_is_whole_html_that_fetches_nothing(name: str) -> None:
     for said in (samples.UID, samples.ISSUER, samples.document(CERTIFICATES[name]).signature.value):
         assert said in parser.text
     assert "@page { size: A4" in parser.text
+
+
+def test_a_long_life_is_still_one_page() -> None:
+    """The page sums up by kind and region; what is listed one by one is in the file."""
+    few = samples.record(forgotten=True)
+    many = [
+        replace(one, id=f"{one.kind}/{number}-{one.id.partition('/')[2] or one.id}")
+        for number in range(300)
+        for one in few.residues
+        if one.kind is not ResidueKind.DATABASE
+    ]
+    long_lived = certify(replace(few, residues=[*few.residues, *many]), now=samples.on(360), issuer=samples.ISSUER)
+    pages = [page(samples.document(one), "0" * 64) for one in (long_lived, samples.forgotten())]
+    assert long_lived.counts.places == 8 + 300 * 7
+    assert abs(pages[0].count("<tr>") - pages[1].count("<tr>")) <= 1
 
 
 def test_what_a_customer_is_called_is_text_and_no_markup() -> None:
