@@ -1,11 +1,12 @@
 """What every book of anchors answers alike, whatever it is kept in."""
 
-from tenantctl.model.errors import NotFound, Transient
+from tenantctl.model.errors import NotFound
+from tenantctl.ports.anchors import NumberTaken
 
 
-def number_taken(number: int) -> Transient:
+def number_taken(number: int) -> NumberTaken:
     """Somebody else has made an anchor of this number."""
-    return Transient(f"Another worker is making anchor {number}.", hint="Try again in a few seconds.")
+    return NumberTaken(f"Another worker is making anchor {number}.", hint="Try again in a few seconds.")
 
 
 def unknown_anchor(digest: str) -> NotFound:

@@ -5,14 +5,19 @@ from datetime import date
 from typing import Protocol
 
 from tenantctl.model.anchor import Anchor, AnchorOnRecord, Reconciliation
+from tenantctl.model.errors import Transient
 from tenantctl.model.journal import Head
+
+
+class NumberTaken(Transient):
+    """Another worker is making an anchor at this moment."""
 
 
 class AnchorBook(Protocol):
     """What the registry knows of its anchors; part of every registry.
 
     1. `heads` are those of one moment, in the order of the bytes of their uids, and are not all in memory at once.
-    2. Of two that record an anchor of one number, one is Transient; the same anchor again is a no-op.
+    2. Of two that record an anchor of one number, one is told NumberTaken; the same anchor again is a no-op.
     3. What is on record stays as it is; an anchor is sealed once.
     4. `anchored_head` is a head that stands in a sealed anchor, never one of an anchor that may not exist.
     5. Time and actor of a reconciliation are the registry's own word.
@@ -31,7 +36,7 @@ class AnchorBook(Protocol):
         """Writes an anchor down, before it is in any vault; `adopted` if it was found in one.
 
         Raises:
-            Transient: another anchor of this number is on record.
+            NumberTaken: another anchor of this number is on record.
         """
 
     def record_sealed(self, digest: str, heads: Sequence[Head]) -> None:

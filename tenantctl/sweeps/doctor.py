@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tenantctl.backups.terms import bucket_faults, copy_regions
+from tenantctl.evidence.anchoring import anchor_due, buckets, registry_seen
+from tenantctl.evidence.restored import registry_blockers
 from tenantctl.model.backup import bucket_name
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import TenantctlError
@@ -16,6 +18,7 @@ from tenantctl.ports.keys import forgets
 from tenantctl.ports.registry import Registry
 from tenantctl.ports.world import World
 from tenantctl.sweeps.coverage import examine_backups
+from tenantctl.sweeps.reconcile import strangers
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ def examine(world: World) -> Iterator[Finding]:
     regions = _copy_regions(world, registry)
     yield from _buckets(world, regions)
     yield from _keys(world, regions)
+    yield from _anchors(world, registry)
+    yield from _strangers(world, registry)
     yield from _tenants(world, registry)
 
 
@@ -118,6 +123,43 @@ def _buckets(world: World, regions: Sequence[str]) -> Iterator[Finding]:
                     yield Finding(f"bucket {name}", False, "does not exist", "Make it with Terraform: terraform apply")
                 case Unreachable(reason):
                     yield Finding(f"bucket {name}", False, f"could not be looked at: {reason}", "Try again.")
+
+
+def _anchors(world: World, registry: Registry) -> Iterator[Finding]:
+    """Their buckets, how old the newest is, and whether the registry is older than it."""
+    for region, name in buckets(world).items():
+        match world.vault.look_at_bucket(name):
+            case Present(seen) if faults := tuple(bucket_faults(seen, region, world.policies.anchors.term)):
+                remedy = "It gets no anchor until it is mended, and nothing is destroyed without one in two regions."
+                yield Finding(f"bucket {name}", False, " and ".join(faults), remedy)
+            case Present(_):
+                term = world.policies.anchors.term
+                sentence = f"locked for {term.lock_days} days, deletes at {term.age_days}"
+                yield Finding(f"bucket {name}", True, sentence)
+            case Gone():
+                yield Finding(f"bucket {name}", False, "does not exist", "Make it with Terraform: terraform apply")
+            case Unreachable(reason):
+                yield Finding(f"bucket {name}", False, f"could not be looked at: {reason}", "Try again.")
+    known = registry_seen(world)
+    for blocker in registry_blockers(known, world.policies.anchors, now=registry.now()):
+        remedy = "Nothing irreversible is done meanwhile. See: tenantctl registry reconcile"
+        yield Finding("anchors", False, f"{blocker.code}: {blocker.reason}", remedy)
+        return
+    made = f"{known.newest.anchor.sentence} is the newest" if known.newest else "none was made yet"
+    if known.newest is not None and anchor_due(world):
+        yield Finding("anchors", False, f"{made}, and one of all chains is due", "tenantctl registry anchor")
+    else:
+        yield Finding("anchors", True, f"{made}; the registry knows every one that is there")
+
+
+def _strangers(world: World, registry: Registry) -> Iterator[Finding]:
+    """Living databases of tenants that are dead, elsewhere or unknown."""
+    for instance in registry.instances():
+        if instance.role is InstanceRole.TENANTS:
+            sight = world.databases.marked(instance.name)  # one that does not answer has a finding of its own
+            found = strangers(world, instance.name, sight.value) if isinstance(sight, Present) else ()
+            for one in found:
+                yield Finding(one.subject, False, f"{one.code}: {one.sentence}", one.remedy)
 
 
 def _tenants(world: World, registry: Registry) -> Iterator[Finding]:

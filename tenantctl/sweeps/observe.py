@@ -10,7 +10,7 @@ from tenantctl.model.sighting import Present, Sighting
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.onboarding.former import look_at_formers
 from tenantctl.ports.world import World
-from tenantctl.sweeps.planning import plan
+from tenantctl.sweeps.planning import is_approved_erasure, plan
 
 # The states whose plans depend on what the instance shows; of the others it is not asked.
 LOOKED_AT = frozenset({State.REQUESTED, State.MOVING, State.DEACTIVATING, State.DEACTIVATED})
@@ -29,10 +29,12 @@ def observe(world: World, tenant: Tenant) -> Facts:
         Transient: the registry does not answer; an instance that does not is a fact.
     """
     databases, hosting = world.databases, tenant.hosting
-    looked_at = tenant.state in LOOKED_AT
-    residues = tuple(world.registry.residues(tenant.uid))
-    database = databases.look(hosting) if looked_at else NOT_LOOKED
     leaving = tenant.wanted is Wanted.LEAVING
+    standing = world.decisions.standing(tenant.uid, hosting.region, CAPPED.get(tenant.state) if leaving else None)
+    erased = any(is_approved_erasure(one, now=world.registry.now()) for one in standing.proposals)
+    looked_at = tenant.state in LOOKED_AT or erased
+    residues = tuple(world.registry.residues(tenant.uid))
+    database = databases.look(hosting) if looked_at or tenant.state is State.DESTROYED else NOT_LOOKED
     return Facts(
         tenant=tenant,
         backups=tuple(world.registry.backups(tenant.uid)),
@@ -40,10 +42,10 @@ def observe(world: World, tenant: Tenant) -> Facts:
         database=database,
         roles=databases.look_at_roles(hosting) if tenant.state in COMING else NOT_LOOKED,
         logins=databases.look_at_logins(hosting) if looked_at else NOT_LOOKED,
-        registry=registry_seen(world) if tenant.state is State.DEACTIVATED else NOT_LOOKED,
+        registry=registry_seen(world) if tenant.state is State.DEACTIVATED or erased else NOT_LOOKED,
         prepared=_is_prepared(world, tenant, database),
         formers=look_at_formers(world, tenant, residues) if tenant.state in REMEMBERING else (),
-        standing=world.decisions.standing(tenant.uid, hosting.region, CAPPED.get(tenant.state) if leaving else None),
+        standing=standing,
     )
 
 

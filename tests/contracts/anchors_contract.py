@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tenantctl.model.anchor import Anchor, leaf_of
-from tenantctl.model.errors import NotFound, Transient
+from tenantctl.model.errors import NotFound
 from tenantctl.model.journal import Head
 from tenantctl.model.merkle import root_of
+from tenantctl.ports.anchors import NumberTaken
 from tests.contracts.registry_samples import Office
 
 MADE = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -54,7 +55,7 @@ class AnchorsContract:
         """The same again is a no-op; another of its number comes too late."""
         office.registry.record_anchor(anchor(1))
         office.registry.record_anchor(anchor(1))
-        with pytest.raises(Transient, match="anchor 1"):
+        with pytest.raises(NumberTaken, match="anchor 1"):
             office.colleague.record_anchor(anchor(1, made_at=MADE + timedelta(seconds=1)))
         assert [one.anchor for one in office.registry.anchors_since(None)] == [anchor(1)]
 

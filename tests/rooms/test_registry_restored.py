@@ -280,6 +280,8 @@ def test_the_living_database_of_a_dead_tenant_is_an_alarm_and_never_dropped() ->
     company.advance(days=400)
     company.run()
     assert company.has_database(tenant)
+    assert "blocked/living-database" in company.alarms(tenant)
+    assert company.registry.tenant(tenant.uid).state is State.DESTROYED, "it is not forgotten while it lives"
 
 
 def test_what_the_registry_has_lost_is_found_wherever_it_lies() -> None:

@@ -10,18 +10,25 @@ from tenantctl.model.errors import ExitCode, TenantctlError
 
 # name: module, attribute, and the one line that --help shows without importing it
 COMMANDS: Final = {
+    "approval": ("approval", "approval", "What waits for two people."),
+    "approve": ("approval", "approve", "Say yes to what has a digest; two people must."),
     "backup": ("backup", "backup", "Make, list and verify backups."),
     "certificate": ("certificate", "certificate", "Certificates of destruction: issue and verify."),
     "completion": ("completion", "completion", "Print the script for your shell's completion."),
     "doctor": ("doctor", "doctor", "Check everything that the promises rest on."),
+    "freeze": ("freeze", "freeze", "Stop deactivation and destruction, in a region or everywhere."),
+    "hold": ("hold", "hold", "Legal holds: what the law wants kept."),
     "instance": ("instance", "instance", "Instances that host tenants or serve restores."),
     "journal": ("journal", "journal", "The evidence, and whether it is whole."),
     "local": ("local", "local", "A cloud on this machine, to try and to test."),
+    "notice": ("notice", "notice", "What customers are told, and whether they were."),
     "plan": ("work", "plan", "Show what is to be done, and why; change nothing."),
     "policy": ("policy", "policy", "The promises as numbers, checked."),
     "region": ("region", "region", "Regions, and which one is closest."),
+    "registry": ("registry", "registry", "Whether the registry is what it was; anchors."),
     "residue": ("journal", "residue", "Every place that holds a tenant's bytes, until when."),
     "run": ("work", "run", "Do what is due: one sweep over all tenants."),
+    "unfreeze": ("freeze", "unfreeze", "Let deactivation and destruction go on."),
     "tenant": ("tenant", "tenant", "Create, list, explain, cancel and reinstate tenants."),
 }
 
@@ -36,6 +43,7 @@ Exit codes:
   5  something does not answer; try again
   6  faults were found, or an alarm is open; they are printed
   7  the request stands, its end was not reached yet
+  8  more is due than a cap allows: nothing of it was done, and a batch waits for two people
 """
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from tenantctl.engine.worker import Turn
+from tenantctl.model.anchor import Anchor
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import ExitCode, Refused, Transient
 from tenantctl.model.plan import Step
@@ -43,6 +44,13 @@ class Progress:
             return
         click.echo(f"  {turn.label}: {_summary(turn)}{f'; next look {due}' if due else ''}")
 
+    def anchor(self, anchor: Anchor) -> None:
+        """The anchor of the day was made."""
+        if self._json:
+            self._line("anchor", number=anchor.number, digest=anchor.digest, chains=anchor.chains)
+        else:
+            click.echo(f"  journal: {anchor.sentence} is locked, {anchor.entries} entries in {anchor.chains} chains")
+
     def _line(self, kind: str, **content: object) -> None:
         click.echo(json.dumps({"kind": kind, **content}, ensure_ascii=False))
 
@@ -64,7 +72,7 @@ def follow(turns: Iterator[Turn], progress: Progress) -> tuple[int, int]:
         progress.turn(turn)
         count += 1
         codes.add(_code(turn))
-    worst_first = (ExitCode.FINDINGS, ExitCode.UNREACHABLE, ExitCode.OK)
+    worst_first = (ExitCode.CAPPED, ExitCode.FINDINGS, ExitCode.UNREACHABLE, ExitCode.OK)
     return count, next(code for code in worst_first if code in codes)
 
 
@@ -75,5 +83,7 @@ def _code(turn: Turn) -> ExitCode:
             return ExitCode.UNREACHABLE
         case Refused():
             return ExitCode.FINDINGS
+        case _ if any(blocker.code == "cap" for blocker in turn.blockers):
+            return ExitCode.CAPPED
         case _:
             return ExitCode.FINDINGS if any(blocker.alarm for blocker in turn.blockers) else ExitCode.OK
