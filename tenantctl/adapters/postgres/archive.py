@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO, Final
 
 from tenantctl.adapters.postgres.child_process import ChildProcess, nameless_file, readable
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import Refused, Transient
 
 _ENTRY: Final = re.compile(r"(\d+); \d+ \d+ (.*)")
 _NAME: Final = r"(\"(?:[^\"]|\"\")+\"|\w+)"
 _EXTENSION: Final = re.compile(rf"^CREATE EXTENSION IF NOT EXISTS {_NAME} WITH SCHEMA {_NAME};$", re.MULTILINE)
 _SCHEMA: Final = re.compile(rf"^CREATE SCHEMA {_NAME};$", re.MULTILINE)
+_DISK_IS_FULL: Final = "No space left on device"
 _RESTRICT: Final = re.compile(r"^\\restrict (\w+)$", re.MULTILINE)
 
 
@@ -57,6 +58,7 @@ class Archive:
 
         Raises:
             Refused: this is no archive.
+            Transient: `pg_restore` was killed, or found the disk full.
         """
         rest, head = iter(chunks), list[bytes]()
         listing = _ask_pg_restore(["--list"], _remembering(rest, head))
@@ -105,6 +107,7 @@ def read_through(chunks: Iterator[bytes]) -> None:
 
     Raises:
         Refused: it is none, or not whole.
+        Transient: `pg_restore` was killed, or found the disk full.
     """
     with (
         Path(os.devnull).open("wb") as nowhere,
@@ -113,9 +116,18 @@ def read_through(chunks: Iterator[bytes]) -> None:
         listens = True
         for chunk in chunks:  # to the last one: whoever checks them on the way sees all
             listens = listens and process.feed(chunk)
-        if process.finish():
-            said = (process.said() or ["it says nothing"])[0]
-            raise Refused(f"The archive cannot be read: {said}")
+        _check_end(process.finish(), process.said())
+
+
+def _check_end(code: int, said: Sequence[str]) -> None:
+    """What it means that `pg_restore` failed: where it was killed, or a disk is full, nothing about the archive."""
+    reason = (said or ["it says nothing"])[0]
+    if code < 0:
+        raise Transient(f"The archive could not be read to its end: pg_restore was ended by signal {-code}.")
+    if any(_DISK_IS_FULL in line for line in said):
+        raise Transient(f"The archive could not be read to its end: {reason}", hint="Make room for temporary files.")
+    if code:
+        raise Refused(f"The archive cannot be read: {reason}")
 
 
 def _remembering(chunks: Iterator[bytes], remembered: list[bytes]) -> Iterator[bytes]:
@@ -131,9 +143,7 @@ def _ask_pg_restore(arguments: list[str], chunks: Iterator[bytes], *files: IO[by
             for chunk in chunks:
                 if not process.feed(chunk):
                     break
-            if process.finish():
-                said = (process.said() or ["it says nothing"])[0]
-                raise Refused(f"The archive cannot be read: {said}")
+            _check_end(process.finish(), process.said())
         answer.seek(0)
         return answer.read().decode(errors="replace")
 
