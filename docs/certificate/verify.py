@@ -59,8 +59,10 @@ def check_content(certificate: dict[str, Any]) -> None:
         raise ValueError("a place refers to a journal entry that is not quoted")
     if [certificate["counts"]["places"], certificate["counts"]["remaining"]] != [len(places), len(left)]:
         raise ValueError("it counts other places than it lists")
-    if any(place["kind"] == "database" for place in left) or (certificate["state"] == "forgotten" and left):
-        raise ValueError("it lists as remaining what it says is gone")
+    if not any(place["kind"] == "database" and place["entry"] for place in places):
+        raise ValueError("of no database an entry says that it is gone")
+    if certificate["state"] == "forgotten" and left:
+        raise ValueError("it lists what remains, and says that nothing does")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tenantctl.custody.certificate_document import (
     BackupMade,
@@ -40,6 +40,7 @@ QUOTED: Final[Mapping[str, frozenset[str]]] = {
     "backup-verified": frozenset({"backup", "region", "level", "tables", "rows"}),
     Event.FINAL_BACKUP_VERIFIED: frozenset({"destroy_after", "from", "to", "comment"}),
     Event.DATABASE_GONE: frozenset({"evidence", "from", "to", "comment"}),
+    "former-database-gone": frozenset({"evidence"}),
     "copy-lapsed": frozenset({"backup", "region", "evidence"}),
     "copy-absent": frozenset({"backup", "region", "evidence"}),
     "copy-lost": frozenset({"backup", "region", "evidence"}),
@@ -51,6 +52,7 @@ QUOTED: Final[Mapping[str, frozenset[str]]] = {
 HOLD_PLACED: Final = "hold-placed"
 HOLD_RELEASED: Final = "hold-released"
 NAME_LENGTH_MAX: Final = 200
+Claim: TypeAlias = tuple[str, ...]
 # Windows of the platform: nothing that anybody decides makes them longer.
 PASSES_BY_ITSELF: Final = frozenset(
     {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS}
@@ -161,30 +163,45 @@ def latest_of(dates: Iterable[Latest]) -> Latest | None:
     return Latest(date=max(one.date for one in found), kind="final" if is_final else "not-before")
 
 
-def says_gone(event: str, body: Mapping[str, Any], *, kind: str, place_id: str) -> bool:
-    """Whether an entry says of a place that it is gone."""
-    if event == Event.DATABASE_GONE:
-        return kind == ResidueKind.DATABASE
-    return place_id in places_gone(event, body)
-
-
-def places_gone(event: str, body: Mapping[str, Any]) -> frozenset[str]:
-    """The places that an entry names as gone; that of the database itself names none."""
+def claims_of_an_entry(event: str, body: Mapping[str, Any]) -> frozenset[Claim]:
+    """What an entry says is gone, each with the proof that it names; as `claims_of_a_place` puts it for a place."""
     match event:
+        case Event.DATABASE_GONE | "former-database-gone":
+            return frozenset({_claim(ResidueKind.DATABASE, body.get("evidence"))})
         case "copy-lapsed" | "copy-absent" | "copy-lost":
-            return frozenset({f"{ResidueKind.COPY}/{body.get('backup')}/{body.get('region')}"})
+            return frozenset({_claim(ResidueKind.COPY, body.get("backup"), body.get("region"), body.get("evidence"))})
         case "key-shredded":
             regions = body.get("regions")
             named = regions if isinstance(regions, list) else []
-            return frozenset(f"{ResidueKind.KEY}/{body.get('backup')}/{region}" for region in named)
+            return frozenset(_claim(ResidueKind.KEY, body.get("backup"), region) for region in named)
         case "place-lapsed":
-            return frozenset({str(body.get("place"))})
+            return frozenset({_claim(body.get("place"), body.get("proof"))})
     return frozenset()
 
 
-def _place(residue: Residue, record: Record, evidence: Mapping[str, int], *, held: bool, now: datetime) -> Place:
+def claims_of_a_place(kind: str, place_id: str, proof: str | None) -> tuple[Claim, ...]:
+    """The claims of which an entry must make one to say that this place is gone, the more particular first.
+
+    A copy's place has its backup and region second and third; made again, it has a number behind them.
+    """
+    parts = place_id.split("/")
+    particular = {
+        ResidueKind.DATABASE: _claim(kind, proof),
+        ResidueKind.COPY: _claim(kind, *parts[1:3], proof),
+        ResidueKind.KEY: _claim(kind, *parts[1:3]),
+    }
+    own = [claim for of_kind, claim in particular.items() if of_kind == kind]
+    return (*own, _claim(place_id, proof))
+
+
+def _claim(*parts: object) -> Claim:
+    return tuple(str(part) for part in parts)
+
+
+def _place(residue: Residue, record: Record, evidence: Mapping[Claim, int], *, held: bool, now: datetime) -> Place:
     is_gone = residue.lapsed_at is not None
-    named = ResidueKind.DATABASE if residue.kind is ResidueKind.DATABASE else residue.id
+    claims = claims_of_a_place(residue.kind.value, residue.id, residue.proof)
+    said = [evidence[claim] for claim in claims if claim in evidence]
     return Place(
         id=residue.id,
         kind=residue.kind.value,
@@ -194,7 +211,7 @@ def _place(residue: Residue, record: Record, evidence: Mapping[str, int], *, hel
         state="gone" if is_gone else "remains",
         gone_at=_moment(residue.lapsed_at),
         proof=residue.proof,
-        entry=evidence.get(named) if is_gone else None,
+        entry=said[0] if is_gone and said else None,
         latest=None if is_gone else _latest(residue, held=held, now=now),
     )
 
@@ -207,14 +224,11 @@ def _latest(residue: Residue, *, held: bool, now: datetime) -> Latest:
     return Latest(date=written_moment(until), kind="final")
 
 
-def _evidence(quoted: Iterable[Entry]) -> dict[str, int]:
-    """The newest entry that says so, for each place that one names as gone; for databases, by their kind."""
-    found: dict[str, int] = {}
+def _evidence(quoted: Iterable[Entry]) -> dict[Claim, int]:
+    """The newest entry that makes each claim."""
+    found: dict[Claim, int] = {}
     for entry in quoted:
-        names = places_gone(entry.event, json.loads(entry.body))
-        if entry.event == Event.DATABASE_GONE:
-            names = frozenset({ResidueKind.DATABASE})
-        found.update(dict.fromkeys(names, entry.sequence))
+        found.update(dict.fromkeys(claims_of_an_entry(entry.event, json.loads(entry.body)), entry.sequence))
     return found
 
 
@@ -222,7 +236,7 @@ def _region(residue: Residue, record: Record) -> str | None:
     """Where a place is: copies and keys name their region, other places an instance; the registry's is nobody's."""
     parts = residue.id.split("/")
     if residue.kind in {ResidueKind.COPY, ResidueKind.KEY}:
-        return parts[-1]
+        return parts[2]
     named = {residue.place.split("/")[0], *parts[1:2]}
     return next((instance.region for instance in record.instances if instance.name in named), None)
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tenantctl.custody.certificate_document import VERSION, Certificate, Document, Place, Quote, file_bytes
-from tenantctl.custody.certificate_facts import QUOTED, latest_of, says_gone
+from tenantctl.custody.certificate_facts import QUOTED, claims_of_a_place, claims_of_an_entry, latest_of
 from tenantctl.custody.certificate_signature import is_signed
 from tenantctl.model.backup import ResidueKind
 from tenantctl.model.errors import Findings, Refused
@@ -171,8 +171,6 @@ def _faults_of_a_place(place: Place, certificate: Certificate, quotes: Mapping[i
     elif not place.made_at <= place.gone_at <= certificate.issued_at:
         yield f"{where} was gone at a time that cannot be"
     if place.entry is None:
-        if place.kind == ResidueKind.DATABASE:
-            yield f"{where} is gone and no entry says so"
         return
     quote = quotes.get(place.entry)
     if quote is None:
@@ -186,8 +184,10 @@ def _says(quote: Quote, place: Place) -> bool:
         body = json.loads(quote.body)
     except (ValueError, RecursionError):
         return False
-    in_time = place.gone_at is not None and place.gone_at <= quote.at
-    return in_time and isinstance(body, dict) and says_gone(quote.event, body, kind=place.kind, place_id=place.id)
+    if place.gone_at is None or place.gone_at > quote.at or not isinstance(body, dict):
+        return False
+    claims = claims_of_a_place(place.kind, place.id, place.proof)
+    return not claims_of_an_entry(quote.event, body).isdisjoint(claims)
 
 
 def _faults_of_the_state(certificate: Certificate) -> Iterator[str]:
@@ -195,10 +195,9 @@ def _faults_of_the_state(certificate: Certificate) -> Iterator[str]:
     events = [quote.event for quote in certificate.journal.quoted]
     if Event.DATABASE_GONE not in events:
         yield "no entry says that the database is gone"
-    if not any(place.kind == ResidueKind.DATABASE for place in certificate.places):
-        yield "it lists no database"
-    if any(place.kind == ResidueKind.DATABASE for place in remaining):
-        yield "it lists a database that remains"
+    databases = [place for place in certificate.places if place.kind == ResidueKind.DATABASE]
+    if not any(place.state == "gone" and place.entry for place in databases):
+        yield "of no database that it lists an entry says that it is gone"
     is_forgotten = certificate.state == "forgotten"
     if is_forgotten != (certificate.life.forgotten_at is not None) or is_forgotten != (Event.RESIDUE_LAPSED in events):
         yield "its state is not the one that its journal says"

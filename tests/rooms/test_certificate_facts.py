@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
-from tenantctl.custody.certificate_document import written_moment
-from tenantctl.custody.certificate_facts import QUOTED, certify, may_be_quoted, refuse_uncertifiable
+from tenantctl.adapters import decision_rules
+from tenantctl.custody.certificate_document import Latest, written_moment
+from tenantctl.custody.certificate_facts import (
+    HOLD_PLACED,
+    HOLD_RELEASED,
+    QUOTED,
+    certify,
+    may_be_quoted,
+    refuse_uncertifiable,
+)
 from tenantctl.custody.certificate_verification import faults
+from tenantctl.model.backup import ResidueKind
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import LIVING, State
 from tests.rooms import certificate_samples as samples
@@ -92,7 +101,52 @@ def test_a_date_that_has_passed_unseen_is_no_proof() -> None:
     assert list(faults(said)) == []
 
 
+def test_a_database_that_was_left_in_a_lost_region_is_told_apart() -> None:
+    """Each by its own proof; while nobody could look, it remains, and no last date can be named."""
+    proof = "instance tenants-0 reported t_0 absent at 2026-12-20T12:00:00Z"
+    former = samples.residue(ResidueKind.DATABASE, f"database/{UID}/0", "tenants-0/t_0", None, made=0)
+    before = record()
+    unseen = certify(replace(before, residues=[*before.residues, former]), now=on(30), issuer=ISSUER)
+    assert unseen.places[-1].latest == Latest(date=written_moment(on(30)), kind="not-before")
+    assert unseen.latest is not None
+    assert unseen.latest.kind == "not-before"
+    assert list(faults(unseen)) == []
+    seen = record(more=[(on(22), "former-database-gone", {"evidence": proof})])
+    lapsed = replace(former, lapsed_at=on(22), proof=proof)
+    gone = certify(replace(seen, residues=[*seen.residues, lapsed]), now=on(30), issuer=ISSUER)
+    events = {quote.sequence: quote.event for quote in gone.journal.quoted}
+    databases = [place for place in gone.places if place.kind == "database"]
+    assert [events[place.entry or 0] for place in databases] == ["database-gone", "former-database-gone"]
+    assert list(faults(gone)) == []
+
+
+def test_a_copy_that_was_made_again_is_told_apart() -> None:
+    """Its first making was lost, its second lapsed; off Google's cloud too. Each has its own entry."""
+    region = "aws:us-east-2"
+    lines = [
+        (on(5), "copy-lost", {"backup": samples.BACKUP, "region": region, "evidence": "absent too early"}),
+        (on(20), "copy-lapsed", {"backup": samples.BACKUP, "region": region, "evidence": "absent in time"}),
+    ]
+    name = f"copy/{samples.BACKUP}/{region}"
+    copies = [
+        samples.residue(ResidueKind.COPY, name, "s3://x/y", 19, (5, "absent too early")),
+        samples.residue(ResidueKind.COPY, f"{name}/1", "s3://x/y", 19, (20, "absent in time")),
+    ]
+    before = record(more=lines)
+    said = certify(replace(before, residues=[*before.residues, *copies]), now=on(30), issuer=ISSUER)
+    events = {quote.sequence: quote.event for quote in said.journal.quoted}
+    assert [(events[one.entry or 0], one.region) for one in said.places[-2:]] == [
+        ("copy-lost", region),
+        ("copy-lapsed", region),
+    ]
+    assert list(faults(said)) == []
+
+
 # What it must not say
+
+
+def test_the_events_of_a_hold_are_those_that_the_registry_writes() -> None:
+    assert (HOLD_PLACED, HOLD_RELEASED) == (decision_rules.HOLD_PLACED, decision_rules.HOLD_RELEASED)
 
 
 def test_under_a_hold_it_says_not_before_and_not_why() -> None:
