@@ -118,6 +118,8 @@ def load_policies(folder: Path, known: Sequence[Region]) -> Policies:
         PolicyFault: the first fault of the first file that has one.
     """
     lifecycle, backups, regions = load_lifecycle(folder), load_backups(folder), load_regions(folder, known)
+    for fault in _faults_between(backups, regions):
+        raise fault
     anchors = load_anchors(folder, known, backups)
     policies: dict[str, Any] = {"lifecycle": lifecycle, "backups": backups, "regions": regions, "anchors": anchors}
     content = {name: asdict(policy) for name, policy in policies.items()}
@@ -129,12 +131,19 @@ def load_policies(folder: Path, known: Sequence[Region]) -> Policies:
 def policy_faults(folder: Path, known: Sequence[Region]) -> tuple[PolicyFault, ...]:
     """Every fault of every file, in the order of the files; empty if all is well."""
     backups = _read(folder, BACKUPS_FILE, BackupsPolicy, BackupsPolicy.faults)
+    regions = _read(folder, REGIONS_FILE, RegionsPolicy, _rules_for_regions(known))
+    between = _faults_between(backups.policy, regions.policy) if backups.policy and regions.policy else ()
     return (
         *_read(folder, LIFECYCLE_FILE, LifecyclePolicy, LifecyclePolicy.faults).faults,
         *backups.faults,
-        *_read(folder, REGIONS_FILE, RegionsPolicy, _rules_for_regions(known)).faults,
+        *between,
+        *regions.faults,
         *_read(folder, ANCHORS_FILE, AnchorsPolicy, _rules_for_anchors(known, backups.policy)).faults,
     )
+
+
+def _faults_between(backups: BackupsPolicy, regions: RegionsPolicy) -> tuple[PolicyFault, ...]:
+    return tuple(PolicyFault(BACKUPS_FILE, key, reason) for key, reason in backups.faults_beside(regions))
 
 
 def _rules_for_regions(known: Sequence[Region]) -> Rules[RegionsPolicy]:

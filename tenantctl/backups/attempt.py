@@ -10,7 +10,7 @@ from tenantctl.backups.completeness import lacking
 from tenantctl.backups.destinations import Destinations
 from tenantctl.backups.keys import key_residue, store
 from tenantctl.backups.manifest import Manifest
-from tenantctl.backups.retention import intended_copy
+from tenantctl.backups.retention import deleted_by, intended_copy
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, ResidueKind, RetentionClass
 from tenantctl.model.errors import NotFound, Refused, Transient
@@ -82,7 +82,7 @@ def begin(
     if not ready:
         fail(work, backup)
         raise Transient(f"No key bucket took the key of backup {backup.id}: {'; '.join(trouble)}")
-    return backup, frozenset(ready)
+    return backup, frozenset(ready | set(destinations.keyless))
 
 
 def adopt(work: Work, backup: Backup) -> bool:
@@ -214,7 +214,7 @@ def written_copy(copy: Copy, seen: ObjectSeen, policy: BackupsPolicy, age_days: 
         written_at=seen.created_at,
         seen_at=now,
         lapses_at=lapses_at,
-        unreadable_after=lapses_at + timedelta(days=policy.lifecycle_lag_days),
+        unreadable_after=deleted_by(copy.region, lapses_at, policy),
     )
 
 

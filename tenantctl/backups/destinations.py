@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tenantctl.backups.age import Identity
 from tenantctl.backups.keys import wrap_in
-from tenantctl.backups.terms import bucket_faults, copy_regions
+from tenantctl.backups.terms import bucket_faults, copy_regions, off_cloud_copy
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.errors import Refused, Transient
@@ -24,17 +24,22 @@ class Destinations:
     """The regions of one new backup, in the order in which they are preferred.
 
     `wrapped` has the backup's wrapped key for each region that takes a copy now;
+    `keyless` has those that take one without a key of their own, off Google's cloud;
     `silent` has the reason for each that should have one and cannot.
     """
 
     backup_id: str
     intended: Sequence[str]
     wrapped: Mapping[str, str]
+    keyless: Sequence[str]
     silent: Mapping[str, str]
 
 
 def choose_destinations(work: Work, retention_class: RetentionClass, identity: Identity) -> Destinations:
     """As many regions as the policy asks for: those first that answer, and then those that ought to.
+
+    One off Google's cloud comes on top of them, and its trouble is never theirs. It has
+    no key: whichever region's opens the backup opens this copy too.
 
     Raises:
         Transient: no region takes a copy.
@@ -61,12 +66,32 @@ def choose_destinations(work: Work, retention_class: RetentionClass, identity: I
     if not wrapped:
         raise Transient(f"A backup needs a bucket and a key in a region at least: {'; '.join(trouble.values())}")
     silent = [region for region in candidates if region in trouble][: policy.copies_min - len(wrapped)]
+    further, further_silent = _off_cloud(work, retention_class)
     return Destinations(
         backup_id=backup_id,
-        intended=[region for region in candidates if region in wrapped or region in silent],
+        intended=[
+            *(region for region in candidates if region in wrapped or region in silent),
+            *further,
+        ],
         wrapped=wrapped,
-        silent={region: trouble[region] for region in silent},
+        keyless=[region for region in further if region not in further_silent],
+        silent={**{region: trouble[region] for region in silent}, **further_silent},
     )
+
+
+def _off_cloud(work: Work, retention_class: RetentionClass) -> tuple[Sequence[str], Mapping[str, str]]:
+    """The region off Google's cloud that should have a further copy, if any, and why it cannot now, if so."""
+    world, policy = work.world, work.world.policies.backups
+    region = off_cloud_copy(policy, world.jurisdictions, work.tenant.hosting.region)
+    if region is None:
+        return (), {}
+    term = policy.classes[retention_class]
+    bucket = bucket_name(world.bucket_prefix, region, retention_class, term.age_days)
+    try:
+        check_bucket(work, bucket, region, term)
+    except (Transient, Refused) as error:
+        return (region,), {region: error.sentence}
+    return (region,), {}
 
 
 def check_bucket(work: Work, bucket: str, region: str, term: Term) -> None:

@@ -69,6 +69,8 @@ def open_identity(world: World, backup: Backup) -> Identity:
     reasons: list[str] = []
     silent = False
     for copy in backup.copies:
+        if copy.off_cloud:
+            continue
         try:
             wrapped = _wrapped(world, backup, copy)
             identity = Identity.parse(world.keys.unwrap(copy.region, wrapped, context=context).decode())

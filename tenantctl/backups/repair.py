@@ -128,7 +128,7 @@ def _write_down(work: Work, backup: Backup, copy: Copy) -> Copy:
     """The copy as intended again, on record with its place, its key and their dates: from here on bytes may exist."""
     world, policy = work.world, work.world.policies.backups
     wrapped = copy.wrapped_key
-    if wrapped is None and backup.recipient is not None:
+    if wrapped is None and backup.recipient is not None and not copy.off_cloud:
         wrapped = wrap_in(world, copy.region, open_identity(world, backup), backup.tenant_uid, backup.id)
     lapsed = {one.id for one in world.registry.residues(work.tenant.uid) if one.lapsed_at is not None}
     with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:

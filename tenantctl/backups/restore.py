@@ -140,7 +140,7 @@ def _choose_copy(world: World, backup: Backup) -> tuple[Copy, str]:
             f"No instance may receive a restore of backup {backup.id}: none of role verify lies where a copy does.",
             hint="Add one: tenantctl instance add NAME --region REGION --role verify",
         )
-    copy, instance = min(pairs, key=lambda pair: pair[0].region != pair[1].region)
+    copy, instance = min(pairs, key=lambda pair: (pair[0].off_cloud, pair[0].region != pair[1].region))
     return copy, instance.name
 
 

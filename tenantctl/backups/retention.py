@@ -7,6 +7,7 @@ from typing import Final
 
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, RetentionClass, bucket_name, object_name
 from tenantctl.model.calendar import month_slot, week_slot
+from tenantctl.model.off_cloud import rounding_days
 from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy
 
 SERVES_A_MONTH: Final = frozenset({RetentionClass.MONTHLY, RetentionClass.FINAL})
@@ -64,6 +65,7 @@ def readable_after_deletion(policy: BackupsPolicy, *, deleted_at: datetime) -> I
             "writing": WRITING_DAYS_MAX,
             "age": term.age_days,
             "repair": policy.repair_days,
+            **({"rounding": policy.rounding_days} if policy.rounding_days else {}),
             "lifecycle lag": policy.lifecycle_lag_days,
             "key residue": policy.key_residue_days,
         }
@@ -94,5 +96,10 @@ def intended_copy(
         state=CopyState.INTENDED,
         intended_at=now,
         lapses_at=lapses_at,
-        unreadable_after=lapses_at + timedelta(days=policy.lifecycle_lag_days) + allowance,
+        unreadable_after=deleted_by(region, lapses_at, policy) + allowance,
     )
+
+
+def deleted_by(region: str, lapses_at: datetime, policy: BackupsPolicy) -> datetime:
+    """The moment by which a region's bucket has deleted what reaches its age at `lapses_at`."""
+    return lapses_at + timedelta(days=rounding_days(region) + policy.lifecycle_lag_days)

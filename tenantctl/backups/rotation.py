@@ -67,7 +67,8 @@ def unread_backup(newest: Backup | None) -> Copy | None:
     levels = {copy.verified_level for copy in newest.copies}
     if levels & {VerificationLevel.STRUCTURE, VerificationLevel.RESTORED}:
         return None
-    return next((copy for copy in newest.copies if copy.state is CopyState.WRITTEN), None)
+    written = [copy for copy in newest.copies if copy.state is CopyState.WRITTEN]
+    return min(written, key=lambda copy: copy.off_cloud, default=None)
 
 
 def _good_copies(backups: Iterable[Backup]) -> Iterator[Copy]:

@@ -58,7 +58,7 @@ class BackUp:
         destinations = choose_destinations(work, RetentionClass(step.argument), identity)
         for left in given_up:
             fail(work, left)
-        if destinations.silent and _tried_of_late(work, step.subject):
+        if len(destinations.wrapped) < work.world.policies.backups.copies_min and _tried_of_late(work, step.subject):
             raise Transient(
                 f"A backup that is short of copies exists already; {'; '.join(destinations.silent.values())}"
             )

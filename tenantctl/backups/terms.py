@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from tenantctl.model.errors import Refused
-from tenantctl.model.policy import Term
+from tenantctl.model.policy import BackupsPolicy, Term
 from tenantctl.model.region import RegionPolicy
 from tenantctl.ports.vault import BucketSeen
 
@@ -20,6 +20,11 @@ def copy_regions(regions: Mapping[str, RegionPolicy], region: str) -> Sequence[s
             hint="Name it in policies/regions.yaml; one that takes no more tenants is closed, and stays there.",
         )
     return (region, *regions[region].partners)
+
+
+def off_cloud_copy(policy: BackupsPolicy, jurisdictions: Mapping[str, str], region: str) -> str | None:
+    """The region off Google's cloud that has a further copy of a region's backups; None if the policy names none."""
+    return policy.off_cloud.get(jurisdictions.get(region, ""))
 
 
 def bucket_faults(seen: BucketSeen, region: str, term: Term) -> Iterable[str]:

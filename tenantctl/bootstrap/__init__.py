@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tenantctl.config import Settings, load_settings
 from tenantctl.model.errors import Refused
 from tenantctl.model.policy import Policies
-from tenantctl.model.region import RegionCatalogue
+from tenantctl.model.region import RegionCatalogue, RegionsPolicy
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -52,6 +52,16 @@ def policies(folder: Path | None = None) -> Policies:
     return load_policies(folder or policies_folder(), catalogue().regions)
 
 
+def jurisdictions(regions: RegionsPolicy) -> Mapping[str, str]:
+    """Region → jurisdiction; those off Google's cloud too, by the countries that they lie in."""
+    from tenantctl.model.off_cloud import REGIONS, country_of
+
+    return {
+        **{region.id: region.jurisdiction for region in catalogue().regions},
+        **{region: regions.residency.jurisdiction_of(country_of(region)) for region in REGIONS},
+    }
+
+
 class CloudWorld:
     """The world of one project: each port is made, and its client imported, when it is first used.
 
@@ -76,14 +86,7 @@ class CloudWorld:
     @cached_property
     def jurisdictions(self) -> Mapping[str, str]:
         """Region → jurisdiction; those off Google's cloud too, by the countries that they lie in."""
-        from tenantctl.model.off_cloud import REGIONS, country_of
-        from tenantctl.placement.residency import jurisdiction_of
-
-        residency = self.policies.regions.residency
-        return {
-            **{region.id: region.jurisdiction for region in catalogue().regions},
-            **{region: jurisdiction_of(country_of(region), residency) for region in REGIONS},
-        }
+        return jurisdictions(self.policies.regions)
 
     @cached_property
     def registry(self) -> "Registry":

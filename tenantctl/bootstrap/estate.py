@@ -21,8 +21,9 @@ from tenantctl.adapters.google.estate import (
 )
 from tenantctl.adapters.google.signer import ensure_signing_key
 from tenantctl.adapters.postgres import migrations
-from tenantctl.backups.terms import copy_regions
+from tenantctl.backups.terms import copy_regions, off_cloud_copy
 from tenantctl.bootstrap import CloudWorld
+from tenantctl.bootstrap.off_cloud import ensure_off_cloud_buckets
 from tenantctl.config import Settings
 from tenantctl.custody.certificate_signature import public_pem
 from tenantctl.local_folder import PUBLIC_KEY_NAME
@@ -56,6 +57,8 @@ def add_instance(world: CloudWorld, instance: Instance) -> None:
         policy = world.policies
         regions = copy_regions(policy.regions.regions, instance.region)[: policy.backups.copies_min]
         ensure_buckets(world.storage_client, world.bucket_prefix, regions, policy.backups)
+        if (further := off_cloud_copy(policy.backups, world.jurisdictions, instance.region)) is not None:
+            ensure_off_cloud_buckets(world.settings, world.bucket_prefix, (further,), policy.backups)
         ensure_key_buckets(world.storage_client, world.bucket_prefix, regions)
         ensure_kms_keys(world.kms_client, world.settings.project, regions, now=world.registry.now())
     world.registry.add_instance(instance)

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Final
 
 from tenantctl.model.backup import RetentionClass
 from tenantctl.model.calendar import shortest_days_in_months
+from tenantctl.model.off_cloud import AGE_DAYS_MIN, country_of, rounding_days
+from tenantctl.model.off_cloud import REGIONS as OFF_CLOUD_REGIONS
 from tenantctl.model.region import RegionsPolicy
 
 STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
@@ -170,6 +172,7 @@ class BackupsPolicy:
     scratch_hours: int
     night: Night
     verification: Verification
+    off_cloud: Mapping[str, str]  # jurisdiction → the region off Google's cloud that has a further copy; none: {}
     classes: Mapping[RetentionClass, Term]
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -194,11 +197,20 @@ class BackupsPolicy:
         for key in ("read_back_every_days", "restore_every_days"):
             if not 1 <= getattr(self.verification, key) <= 365:
                 yield f"verification.{key}", f"must lie within 1 and 365, is {getattr(self.verification, key)}"
+        yield from self._off_cloud_faults()
         for missing in sorted(set(RetentionClass) - set(self.classes)):
             yield f"classes.{missing}", "is missing"
         if self.promise_months >= 1:
             for name, term in self.classes.items():
                 yield from self._term_faults(f"classes.{name}", term)
+
+    def _off_cloud_faults(self) -> Iterator[tuple[str, str]]:
+        for jurisdiction, region in self.off_cloud.items():
+            if region not in OFF_CLOUD_REGIONS:
+                yield f"off_cloud.{jurisdiction}", f"{region} is no known region off Google's cloud"
+        for name, term in self.classes.items():
+            if self.off_cloud and term.age_days < AGE_DAYS_MIN:
+                yield f"classes.{name}.age_days", f"must be at least {AGE_DAYS_MIN} off Google's cloud"
 
     def _term_faults(self, key: str, term: Term) -> Iterator[tuple[str, str]]:
         if term.lock_days < 1:
@@ -212,12 +224,26 @@ class BackupsPolicy:
         needed = self.days_readable(term)
         if needed > allowed:
             parts = f"writing {WRITING_DAYS_MAX} + age {term.age_days} + repair {self.repair_days}"
+            if self.rounding_days:
+                parts += f" + rounding {self.rounding_days}"
             total = f"{parts} + lag {self.lifecycle_lag_days} + key residue {self.key_residue_days} = {needed} days"
             yield f"{key}.age_days", f"{total}, but {self.promise_months} months can be as short as {allowed} days"
 
+    def faults_beside(self, regions: RegionsPolicy) -> Iterator[tuple[str, str]]:
+        """(key, reason) for each copy off Google's cloud that would lie under another law than its tenant."""
+        for jurisdiction, region in self.off_cloud.items():
+            law = regions.residency.jurisdiction_of(country_of(region))
+            if law != jurisdiction:
+                yield f"off_cloud.{jurisdiction}", f"{region} lies in {law}"
+
+    @property
+    def rounding_days(self) -> int:
+        """The most days that a store's own count adds to a term, in any region that has copies."""
+        return max((rounding_days(region) for region in self.off_cloud.values()), default=0)
+
     def days_readable(self, term: Term) -> int:
         """The most days from a record's deletion until its last byte in this class is unreadable."""
-        after = self.repair_days + self.lifecycle_lag_days + self.key_residue_days
+        after = self.repair_days + self.rounding_days + self.lifecycle_lag_days + self.key_residue_days
         return WRITING_DAYS_MAX + term.age_days + after
 
 

@@ -186,6 +186,13 @@ class ResidencyPolicy:
     jurisdictions: Mapping[str, tuple[str, ...]]
     kept_at_home: tuple[str, ...]
 
+    def jurisdiction_of(self, country: str) -> str:
+        """The jurisdiction of a country (ISO 3166-1 alpha-2): a group that is named here, or the country itself."""
+        for jurisdiction, countries in self.jurisdictions.items():
+            if country in countries:
+                return jurisdiction
+        return country
+
 
 @dataclass(frozen=True)
 class RegionPolicy:

@@ -144,7 +144,10 @@ def _copies_seen(final: Backup | None, policies: Policies, *, now: datetime) -> 
         {
             copy.region
             for copy in final.copies
-            if copy.state is CopyState.WRITTEN and copy.seen_at is not None and now - copy.seen_at <= fresh
+            if copy.state is CopyState.WRITTEN
+            and not copy.off_cloud
+            and copy.seen_at is not None
+            and now - copy.seen_at <= fresh
         }
     )
     enough = len(regions) >= policies.backups.copies_min

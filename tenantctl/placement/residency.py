@@ -5,10 +5,7 @@ from tenantctl.model.region import Region, ResidencyPolicy
 
 def jurisdiction_of(country: str, policy: ResidencyPolicy) -> str:
     """The jurisdiction of a country (ISO 3166-1 alpha-2): a group that the policy names, or else the country itself."""
-    for jurisdiction, countries in policy.jurisdictions.items():
-        if country in countries:
-            return jurisdiction
-    return country
+    return policy.jurisdiction_of(country)
 
 
 def kept_in(country: str, policy: ResidencyPolicy) -> str | None:

@@ -6,7 +6,7 @@ Nothing is mended here; each finding says what a person does next.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tenantctl.backups.terms import bucket_faults, copy_regions
+from tenantctl.backups.terms import bucket_faults, copy_regions, off_cloud_copy
 from tenantctl.evidence.anchoring import anchor_due, buckets, registry_seen
 from tenantctl.evidence.restored import registry_blockers
 from tenantctl.model.backup import bucket_name
@@ -42,7 +42,7 @@ def examine(world: World) -> Iterator[Finding]:
         return
     yield from _instances(world, registry)
     regions = _copy_regions(world, registry)
-    yield from _buckets(world, regions)
+    yield from _buckets(world, [*regions, *_off_cloud_regions(world, registry)])
     yield from _keys(world, regions)
     yield from _anchors(world, registry)
     yield from _strangers(world, registry)
@@ -79,6 +79,13 @@ def _copy_regions(world: World, registry: Registry) -> Sequence[str]:
     policy, words = world.policies.backups, world.policies.regions.regions
     homes = {instance.region for instance in registry.instances() if instance.role is InstanceRole.TENANTS}
     return sorted({region for home in homes for region in copy_regions(words, home)[: policy.copies_min]})
+
+
+def _off_cloud_regions(world: World, registry: Registry) -> Sequence[str]:
+    """The regions off Google's cloud that have a further copy of what the tenants' instances hold."""
+    policy = world.policies.backups
+    homes = {instance.region for instance in registry.instances() if instance.role is InstanceRole.TENANTS}
+    return sorted({further for home in homes if (further := off_cloud_copy(policy, world.jurisdictions, home))})
 
 
 def _keys(world: World, regions: Sequence[str]) -> Iterator[Finding]:

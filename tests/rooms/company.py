@@ -17,11 +17,13 @@ from tenantctl.adapters.memory.instances import MemoryInstances as MemoryAdminAp
 from tenantctl.adapters.memory.keys import MemoryKeys, MemoryKeyStore
 from tenantctl.adapters.memory.registry import MemoryRegistry
 from tenantctl.adapters.memory.vault import MemoryVault
-from tenantctl.bootstrap import catalogue, policies
+from tenantctl.bootstrap import catalogue, jurisdictions, policies
 from tenantctl.engine.worker import Turn
 from tenantctl.model.anchor import anchor_bucket_name
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.journal import broken_links
+from tenantctl.model.policy import Policies
+from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Instance, InstanceRole, Tenant
 from tenantctl.offboarding.request import request_cancellation, request_reinstatement
 from tenantctl.onboarding.request import request_tenant
@@ -40,6 +42,7 @@ class Company:
 
     moment: datetime = START
     wrapped: Callable[[AssembledWorld], AssembledWorld] = field(default=lambda world: world)
+    policies: Policies = field(default_factory=policies)
 
     def __post_init__(self) -> None:
         self.registry = MemoryRegistry(self.clock)
@@ -82,13 +85,22 @@ class Company:
             instances=self.admin_api,
             policies=policies(),
             bucket_prefix="acme",
-            jurisdictions={region.id: region.jurisdiction for region in catalogue().regions},
+            jurisdictions=jurisdictions(policies().regions),
         )
 
     @property
     def world(self) -> AssembledWorld:
         """The world as the program is given it."""
-        return self.wrapped(self.bare_world)
+        return self.wrapped(replace(self.bare_world, policies=self.policies))
+
+    def colleagues_decisions(self, actor: str) -> MemoryDecisions:
+        """The decisions as somebody else makes them."""
+        return MemoryDecisions(self.registry.as_actor(actor))
+
+    def key_names(self) -> list[str]:
+        """The names of all keys that are kept, in whichever region."""
+        seen = (self.key_store.names(region, "") for region in (HOME, PARTNER))
+        return [name for sight in seen if isinstance(sight, Present) for name in sight.value]
 
     def advance(self, **duration: float) -> None:
         """Moves the clock, and lets the buckets' lifecycle act."""

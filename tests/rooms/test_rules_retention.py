@@ -44,6 +44,7 @@ backups_policies = st.builds(
     scratch_hours=st.just(24),
     night=st.just(POLICIES.backups.night),
     verification=st.just(POLICIES.backups.verification),
+    off_cloud=st.sampled_from([{}, {"EU": "aws:eu-central-1"}, {"EU": "aws:eu-central-1", "US": "aws:us-east-2"}]),
     classes=st.fixed_dictionaries(dict.fromkeys(RetentionClass, terms())),
 )
 
