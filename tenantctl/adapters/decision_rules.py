@@ -60,7 +60,7 @@ def unknown_proposal(digest: str, open_ones: Sequence[Proposal]) -> NotFound:
 
 def no_freeze(scope: str) -> NotFound:
     """There is no open freeze of this scope."""
-    return NotFound(f"There is no freeze of {scope}.", hint="See: tenantctl freeze list")
+    return NotFound(f"There is no freeze of {scope}.", hint="See: tenantctl freeze")
 
 
 def no_hold(uid: str, case_reference: str) -> NotFound:

@@ -17,7 +17,7 @@ from tenantctl.model.calendar import ONE_DAY, rfc3339
 from tenantctl.model.facts import Facts
 from tenantctl.model.plan import Blocker, Do, Plan, Step
 from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy, Policies
-from tenantctl.model.tenant import Tenant
+from tenantctl.model.tenant import Tenant, Wanted
 
 # What the platform keeps of instances, of the registry and of the key buckets cannot be looked at one by one: its
 # window is its proof.
@@ -28,6 +28,9 @@ LAPSING_BY_DATE: Final = frozenset(
 AFTER_LOSS: Final = "after-loss-of-"  # how the slots of backups begin that replace one
 REMADE_A_DAY_MAX: Final = 2
 SOONEST: Final = timedelta(hours=1)  # what is not urgent is gathered for so long
+# What comes up while a look is under way is for the next one: copies that were sealed, or seen, one after the other come
+# up one after the other, and a look that is held to those too would never be seen to end.
+TOGETHER: Final = timedelta(minutes=10)
 
 
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -102,7 +105,9 @@ def needs_another(backup: Backup, residues: Iterable[Residue], policy: BackupsPo
 
 
 def plan_repairs(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
-    """The copies that are to be made again from others, of the newest backup first."""
+    """The copies that are to be made again from others, of the newest backup first; none of a tenant that was erased."""
+    if facts.tenant.wanted is Wanted.ERASED:
+        return
     for backup in sorted(facts.backups, key=lambda one: one.begun_at, reverse=True):
         yield from repair_steps(backup, facts.residues, policy, now=now)
 
@@ -159,16 +164,18 @@ def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator
     for residue in open_residues(facts.residues):
         if residue.kind is ResidueKind.SCRATCH:
             yield Step(Do.SWEEP_SCRATCH, residue.id, "a verification did not come to its end")
-    stale = tuple(copies_to_look_at(facts.backups, facts.residues, policy, now=now))
+    stale = tuple(copies_to_look_at(facts.backups, facts.residues, policy, now=now - TOGETHER))
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
     for backup in facts.backups:
         moment = shred_moment(backup)
-        if moment is not None and moment <= now:
+        if moment is not None and facts.tenant.wanted is Wanted.ERASED:
+            yield Step(Do.SHRED_KEY, backup.id, "its tenant was erased: what is locked in the vaults becomes unreadable")
+        elif moment is not None and moment <= now:
             yield Step(
                 Do.SHRED_KEY, backup.id, f"its copies have reached their term, or never came to be ({backup.state})"
             )
-    past = [residue for residue in open_residues(facts.residues) if lapses_by_date(residue, now=now)]
+    past = [residue for residue in open_residues(facts.residues) if lapses_by_date(residue, now=now - TOGETHER)]
     if past:
         yield Step(Do.PROVE_LAPSE, uid, f"places past their date: {len(past)}")
 
@@ -194,10 +201,10 @@ def read_step(copy: Copy, level: VerificationLevel, reason: str) -> Step:
 
 def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[datetime]:
     """The moments from which there will be more upkeep; all later than `now`."""
-    moments = [next_sight(copy, policy) for copy in unsettled_copies(facts.backups, facts.residues)]
+    moments = [next_sight(copy, policy) + TOGETHER for copy in unsettled_copies(facts.backups, facts.residues)]
     moments += [moment for backup in facts.backups if (moment := shred_moment(backup)) is not None]
     moments += [
-        residue.unreadable_after
+        residue.unreadable_after + TOGETHER
         for residue in open_residues(facts.residues)
         if waits_for_a_date(residue) and residue.unreadable_after is not None
     ]

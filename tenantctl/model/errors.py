@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 5
     FINDINGS = 6
     WAITING = 7
+    CAPPED = 8
 
 
 class TenantctlError(Exception):

@@ -42,6 +42,7 @@ class Do(StrEnum):
     PROPOSE_BATCH = "propose-batch"
     ANCHOR_JOURNAL = "anchor-journal"
     MARK_DESTROYING = "mark-destroying"
+    MARK_ERASING = "mark-erasing"
     DROP_DATABASE = "drop-database"
     DROP_ROLES = "drop-roles"
     MARK_DESTROYED = "mark-destroyed"
@@ -89,6 +90,7 @@ DUTY_OF: dict[Do, Duty] = {
     Do.PROPOSE_BATCH: Duty.AUDIT,
     Do.ANCHOR_JOURNAL: Duty.DESTROY,
     Do.MARK_DESTROYING: Duty.DESTROY,
+    Do.MARK_ERASING: Duty.DESTROY,
     Do.DROP_DATABASE: Duty.DESTROY,
     Do.DROP_ROLES: Duty.DESTROY,
     Do.MARK_DESTROYED: Duty.DESTROY,

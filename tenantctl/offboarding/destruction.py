@@ -9,12 +9,13 @@ from tenantctl.engine.actions import Work
 from tenantctl.evidence.anchoring import registry_seen
 from tenantctl.model.backup import Residue, ResidueKind
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.decisions import Act
+from tenantctl.model.decisions import Act, ProposalKind
 from tenantctl.model.errors import Transient
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
+from tenantctl.model.tenant import Wanted
 from tenantctl.offboarding.admittance import admitted, stopped
 from tenantctl.offboarding.safeguards import destruction_blockers
 from tenantctl.offboarding.steps import refuse_newer_intent
@@ -49,6 +50,11 @@ class MarkDestroying:
         Raises:
             Transient: a newer request came in, or grace has moved; the next plan obeys it.
         """
+        waivers = [
+            one.digest
+            for one in work.world.decisions.proposals(work.tenant.uid)
+            if one.kind is ProposalKind.WAIVER and one.is_approved(now=work.world.registry.now())
+        ]
         with admitted(work, Act.DESTROY) as writes:
             refuse_newer_intent(work, writes)
             tenant = writes.tenant
@@ -56,7 +62,47 @@ class MarkDestroying:
                 raise Transient("Grace was counted anew; planning again.")
             if writes.now < tenant.destroy_after:
                 raise Transient("Grace is not over by the registry's own clock.")
+            for digest in waivers:
+                writes.spend(digest)
             writes.move(Event.GRACE_ENDED, destroy_after=rfc3339(tenant.destroy_after), reason=step.reason)
+
+
+class MarkErasing:
+    """The point of no return of an erasure; the step's argument is the digest that two people approved."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).wanted is Wanted.ERASED
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Neither frozen nor held, and the database in the place is this tenant's own."""
+        yield from stopped(work)
+        match work.world.databases.look(work.tenant.hosting):
+            case Present(seen) if seen.marker == work.tenant.hosting.marker:
+                pass
+            case Present(seen):
+                yield Blocker("marker", f"the database says: {seen.marker or 'nothing'}", alarm=True)
+            case Gone():
+                yield Blocker("marker", "the instance does not show the database", alarm=True)
+            case Unreachable(reason):
+                yield Blocker("marker", f"could not look: {reason}", alarm=True)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Makes use of the approval, counts the act, and moves the tenant on; the cap does not stop it.
+
+        Raises:
+            Transient: a freeze or a hold came meanwhile.
+            Refused: the approval does not stand any more.
+        """
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            if writes.freezes() or writes.holds():
+                raise Transient("A freeze or a legal hold came meanwhile; planning again.")
+            writes.spend(step.argument)
+            writes.count_act(Act.DESTROY)
+            writes.want_erased()
+            writes.move(Event.ERASURE_APPROVED, approved=step.argument, reason=step.reason)
 
 
 class DropDatabase:

@@ -21,7 +21,7 @@ from tenantctl.backups.planning import (
 )
 from tenantctl.model.backup import BackupState, ResidueKind, RetentionClass, VerificationLevel
 from tenantctl.model.calendar import ONE_DAY, rfc3339
-from tenantctl.model.decisions import Act
+from tenantctl.model.decisions import Act, Proposal
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Blocker, Do, Plan, Step
@@ -29,9 +29,13 @@ from tenantctl.model.policy import Policies
 from tenantctl.model.sighting import Present, Unreachable
 from tenantctl.offboarding.notices import coming, overdue, to_put
 from tenantctl.offboarding.restraints import batch_steps, departure_blockers, frozen_blocker, stopping_blockers
-from tenantctl.offboarding.safeguards import destruction_blockers, final_backup
+from tenantctl.offboarding.safeguards import destruction_blockers, final_backup, safeguards
 
 SOON: Final = timedelta(minutes=5)
+# Two people put these aside by approving an erasure; all others stand, those that are added one day too.
+NOT_ASKED_OF_AN_ERASURE: Final = frozenset(
+    {"state", "intent", "grace", "logins-closed", "final-backup", "copies-seen", "notice", "cap"}
+)
 PROOFS_FAILED_MAX: Final = 2  # final backups are locked for most of a year: after so many, one more a day
 
 
@@ -74,7 +78,7 @@ def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         else:
             steps += tuple(_final_backup(facts, policies, now=now))
     steps += tuple(step for step in plan_upkeep(facts, policies.backups, now=now) if step not in steps)
-    blockers += tuple(_untold(facts, policies, now=now))
+    untold = tuple(_untold(facts, policies, now=now))
     looks = [now + timedelta(hours=policies.lifecycle.keep_closed_every_hours)]
     looks += coming(tenant, policies.lifecycle.notices, now=now)
     looks += upkeep_moments(facts, policies.backups, now=now)
@@ -84,13 +88,14 @@ def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
             tenant.uid,
             "keep closed",
             steps,
-            blockers,
+            (*blockers, *untold),
             next_look=min(tenant.destroy_after, *looks),
             because=f"grace lasts until {until}",
         )
     if steps or blockers:
-        return Plan(tenant.uid, "prepare destruction", steps, blockers, next_look=now + SOON)
-    return plan_destruction(facts, policies, now=now)
+        return Plan(tenant.uid, "prepare destruction", steps, (*blockers, *untold), next_look=now + SOON)
+    planned = plan_destruction(facts, policies, now=now)
+    return replace(planned, blockers=(*planned.blockers, *untold)) if planned.blockers else planned
 
 
 def plan_destruction(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -117,6 +122,23 @@ def plan_rest_of_destruction(facts: Facts, *, now: datetime) -> Plan:
     return Plan(facts.tenant.uid, "destroy", _dropping(facts))
 
 
+def plan_erasure(facts: Facts, policies: Policies, approved: Proposal, *, now: datetime) -> Plan:
+    """An erasure that two people approved: no grace and no final backup, and yet never the wrong database."""
+    uid = facts.tenant.uid
+    found = safeguards(facts, policies, now=now)
+    lacking = [one for one in found if one.code not in NOT_ASKED_OF_AN_ERASURE and not one.holds]
+    if lacking:
+        blockers = tuple(Blocker(one.code, one.finding, one.since, alarm=True) for one in lacking)
+        return Plan(uid, "erase", blockers=blockers, next_look=now + timedelta(hours=1))
+    people = " and ".join(sorted({one.actor for one in approved.approvals}))
+    reason = f"erasure {approved.digest} for the {approved.content['basis']}, approved by {people}"
+    steps = (
+        Step(Do.ANCHOR_JOURNAL, uid, "what the erasure rests on is held fast outside the registry first"),
+        Step(Do.MARK_ERASING, uid, reason, approved.digest),
+    )
+    return Plan(uid, "erase", steps + _dropping(facts))
+
+
 def plan_reinstatement(facts: Facts) -> Plan:
     """The way back: the logins open with the old password, and what was lifted for the dump is set again."""
     uid = facts.tenant.uid
@@ -135,6 +157,10 @@ def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     uid = facts.tenant.uid
     upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
     remaining = tuple(open_residues(facts.residues))
+    if isinstance(facts.database, Present):
+        shown = f"{facts.tenant.hosting.instance} shows the database of this tenant, which is destroyed"
+        living = Blocker("living-database", shown, alarm=True)
+        return Plan(uid, "forget", upkeep, (living,), next_look=now + timedelta(hours=1), each_alone=True)
     named = not any(residue.kind is ResidueKind.REGISTRY_BACKUPS for residue in facts.residues)
     if named and not upkeep and all(waits_for_a_date(residue) for residue in remaining):
         return Plan(uid, "forget", (Step(Do.BLANK_NAMES, uid, "its name here is all that a look could still find"),))

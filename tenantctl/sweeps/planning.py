@@ -4,13 +4,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tenantctl.backups.planning import plan_backups
+from tenantctl.model.decisions import Proposal, ProposalKind
 from tenantctl.model.facts import Facts
-from tenantctl.model.lifecycle import State
+from tenantctl.model.lifecycle import LIVING, State
 from tenantctl.model.plan import Blocker, Plan
 from tenantctl.model.policy import Policies
 from tenantctl.model.tenant import Wanted
 from tenantctl.offboarding.planning import (
     plan_deactivation,
+    plan_erasure,
     plan_forgetting,
     plan_grace,
     plan_reinstatement,
@@ -26,6 +28,8 @@ def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     """
     tenant = facts.tenant
     leaving = tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at <= now
+    if (erasure := approved_erasure(facts, now=now)) is not None:
+        return plan_erasure(facts, policies, erasure, now=now)
     match tenant.state:
         case State.REQUESTED:
             return plan_arrival(facts, now=now)
@@ -51,6 +55,18 @@ def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         case _:
             blocker = Blocker("unknown-state", f"this version knows no plan for {tenant.state}", alarm=True)
             return Plan(tenant.uid, "wait", blockers=(blocker,), next_look=now + timedelta(hours=1))
+
+
+def approved_erasure(facts: Facts, *, now: datetime) -> Proposal | None:
+    """The erasure of a living tenant that two people have approved, if there is one."""
+    if facts.standing is None or facts.tenant.state not in LIVING - {State.REQUESTED}:
+        return None
+    return next((one for one in facts.standing.proposals if is_approved_erasure(one, now=now)), None)
+
+
+def is_approved_erasure(proposal: Proposal, *, now: datetime) -> bool:
+    """Whether a proposal is an erasure, and two people have said yes to it."""
+    return proposal.kind is ProposalKind.ERASURE and proposal.is_approved(now=now)
 
 
 def _with_coming_cancellation(facts: Facts, planned: Plan) -> Plan:

@@ -51,6 +51,7 @@ ACTIONS: Final[Actions] = {
     Do.PUT_NOTICE: leaving.PutNotice(),
     Do.PROPOSE_BATCH: leaving.ProposeBatch(),
     Do.ANCHOR_JOURNAL: AnchorJournal(),
+    Do.MARK_ERASING: Irreversible(destruction.MarkErasing(), rests_on_anchor=True),
     Do.MARK_DESTROYING: Irreversible(destruction.MarkDestroying(), rests_on_anchor=True),
     Do.DROP_DATABASE: Irreversible(destruction.DropDatabase()),
     Do.DROP_ROLES: Irreversible(destruction.DropRoles()),

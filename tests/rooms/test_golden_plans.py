@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tenantctl.backups.planning import TOGETHER
 from tenantctl.model.backup import CopyState, ResidueKind, RetentionClass, VerificationLevel
-from tenantctl.model.decisions import Act, CapCount, CapSeen, Freeze, Hold, Proposal, ProposalKind
+from tenantctl.model.decisions import Act, Approval, CapCount, CapSeen, Freeze, Hold, Proposal, ProposalKind
 from tenantctl.model.facts import Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Do
@@ -64,6 +65,16 @@ def facts_of(of: Tenant, **changes: Any) -> Facts:
 
 HELD = Hold(1, HOSTING.uid, "AZ 12/26", DESTROY_AFTER, CLOSED, "alice@example.com")
 FROZEN = Freeze(1, "us-south1", "the audit looks odd", CLOSED, "alice@example.com")
+ERASURE = Proposal(
+    "fedcba9876543210",
+    ProposalKind.ERASURE,
+    HOSTING.uid,
+    {"basis": "customer", "reference": "SUPPORT-1234"},
+    CANCELLED,
+    "alice@example.com",
+    CANCELLED + timedelta(days=1),
+    approvals=(Approval("alice@example.com", CANCELLED), Approval("bob@example.com", CANCELLED)),
+)
 TOO_MANY = CapCount(acted=2, due=30, tenants=100)
 BATCH = Proposal(
     "0123456789abcdef",
@@ -201,7 +212,7 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
     ),
     "destroyed-window-passed": (
         facts_of(leaving(State.DESTROYED), residues=(residue(ResidueKind.INSTANCE_BACKUPS, DESTROY_AFTER),)),
-        DESTROY_AFTER,
+        DESTROY_AFTER + TOGETHER,
     ),
     "destroyed-nothing-left": (
         facts_of(
@@ -239,6 +250,32 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
             standing=standing(holds=(HELD,), freezes=(FROZEN,), cap=CapSeen(Act.DESTROY, TOO_MANY, BATCH)),
         ),
         DESTROY_AFTER,
+    ),
+    "active-erasure-approved": (
+        facts_of(
+            tenant(State.ACTIVE),
+            backups=KEPT,
+            database=MARKED,
+            logins=OPEN,
+            registry=ripe_facts().registry,
+            standing=standing(proposals=(ERASURE,)),
+        ),
+        CANCELLED,
+    ),
+    "active-erasure-approved-held": (
+        facts_of(
+            tenant(State.ACTIVE),
+            backups=KEPT,
+            database=MARKED,
+            logins=OPEN,
+            registry=ripe_facts().registry,
+            standing=standing(proposals=(ERASURE,), holds=(HELD,)),
+        ),
+        CANCELLED,
+    ),
+    "destroyed-erased": (
+        facts_of(leaving(State.DESTROYED, wanted=Wanted.ERASED), backups=(SEALED,)),
+        NIGHT,
     ),
     "destroying-frozen": (
         facts_of(leaving(State.DESTROYING), backups=(FINAL,), standing=standing(freezes=(FROZEN,), holds=(HELD,))),

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tenantctl.entrypoints.cli.keys import keys
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+from tenantctl.entrypoints.cli.restore import drill, restore
 
 if TYPE_CHECKING:
     from tenantctl.engine.worker import Turn
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def backup() -> None:
-    """Backups: made nightly by `run`, or now; listed; verified by a restore."""
+    """Backups: made nightly by `run`, or now; listed; verified by a restore; restored."""
+
+
+backup.add_command(restore)
+backup.add_command(drill)
+backup.add_command(keys)
 
 
 @backup.command()

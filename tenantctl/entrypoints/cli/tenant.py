@@ -7,7 +7,10 @@ import click
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tenantctl.bootstrap import CloudWorld
+    from tenantctl.model.decisions import Proposal
     from tenantctl.model.tenant import Tenant
 
 wait_option = click.option("--wait", is_flag=True, help="Follow the request to its end, doing the work that is due.")
@@ -228,6 +231,55 @@ def reinstate(name: str, cause: str, instructed_by: str, wait: bool) -> None:
         click.echo(f"Tenant {one.label} is to be reinstated.")
         if wait:
             wait_for(world, one, State.ACTIVE)
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--basis", required=True, type=click.Choice(["customer", "law"]), help="Who wants it erased.")
+@click.option("--reference", required=True, help="What it refers to: a ticket or a file number; on record.")
+@output_option
+def erase(name: str, basis: str, reference: str, output: Output) -> None:
+    """Erase tenant NAME at once, without grace: takes you and one more person.
+
+    Its database is dropped, and its backups made unreadable by destroying their
+    keys; the locked bytes lapse in their terms. A legal hold forbids it.
+    """
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.offboarding.erasure import ErasureBasis, request_erasure
+
+    with opened_world() as world:
+        one = world.registry.find(name)
+        proposal = request_erasure(world, one, ErasureBasis(basis), reference)
+        now = world.registry.now()
+    _tell_proposal(proposal, f"The erasure of tenant {one.label}", now, output)
+
+
+@tenant.command()
+@click.argument("name")
+@click.argument("safeguard")
+@click.option("--reason", required=True, help="Why the destruction goes on without it; on record.")
+@output_option
+def waive(name: str, safeguard: str, reason: str, output: Output) -> None:
+    """Let the overdue destruction of tenant NAME go on without one SAFEGUARD: takes you and one more person."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.offboarding.erasure import request_waiver
+
+    with opened_world() as world:
+        one = world.registry.find(name)
+        proposal = request_waiver(world, one, safeguard, reason)
+        now = world.registry.now()
+    _tell_proposal(proposal, f"The waiver of {safeguard} for tenant {one.label}", now, output)
+
+
+def _tell_proposal(proposal: "Proposal", what: str, now: "datetime", output: Output) -> None:
+    if output == "json":
+        print_json({**vars(proposal), "approved": proposal.is_approved(now=now)})
+    elif proposal.is_approved(now=now):
+        click.echo(f"{what} is approved by two people; the next run carries it out: tenantctl run")
+    else:
+        click.echo(f"{what} is proposed as {proposal.digest}, and you have approved it.")
+        until = f"{proposal.expires_at:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"One more person must, until {until}: tenantctl approve {proposal.digest}")
 
 
 @tenant.command(name="connect-info")
