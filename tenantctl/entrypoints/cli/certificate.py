@@ -165,6 +165,8 @@ def _trusted(files: "Sequence[Path]") -> "Mapping[str, bytes]":
             "No public key is named, so no signature can be believed.",
             hint="Name the issuer's: --public-key FILE. The issuer prints it with: tenantctl certificate public-key",
         )
+    if not files:
+        click.echo("The key is that of this machine's LOCAL cloud: it proves nothing to anybody else.", err=True)
     keys: dict[str, bytes] = {}
     for path in chosen:
         keys |= public_keys(_read(path).decode(errors="replace"), str(path))
