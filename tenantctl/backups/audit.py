@@ -6,9 +6,9 @@ proves it; "not found" counts only if the bucket itself answered.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from tenantctl.backups.planning import copies_to_look_at, lapses_by_date, open_residues, unsettled_copies
+from tenantctl.backups.planning import TOGETHER, copies_to_look_at, lapses_by_date, open_residues, unsettled_copies
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Copy, CopyState
 from tenantctl.model.calendar import rfc3339
@@ -63,8 +63,8 @@ class LookAtCopies:
     journals_itself = False
 
     def is_done(self, work: Work, step: Step) -> bool:
-        """Whether no copy's turn is due."""
-        return not _whose_turn_it_is(work)
+        """Whether no copy's turn is overdue: one that has just come up is for the next look."""
+        return not _whose_turn_it_is(work, now=work.world.registry.now() - TOGETHER)
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Looking harms nothing."""
@@ -73,11 +73,15 @@ class LookAtCopies:
     def act(self, work: Work, step: Step) -> None:
         """Looks, and writes down what each bucket said.
 
+        What would come up within half a period is looked at too, so that a tenant's
+        copies keep being looked at together, and not each at an hour of its own.
+
         Raises:
             Transient: a bucket did not answer; what the others said is written down.
         """
         silent: list[str] = []
-        for copy in _whose_turn_it_is(work):
+        ahead = timedelta(hours=work.world.policies.backups.look_at_copies_every_hours) / 2
+        for copy in _whose_turn_it_is(work, now=work.world.registry.now() + ahead):
             work.heartbeat.check()
             sight = self._look(work, copy)
             if isinstance(sight, Unreachable):
@@ -89,11 +93,14 @@ class LookAtCopies:
             raise Transient(f"Copies could not be looked at in {'; '.join(sorted(set(silent)))}")
 
     def _look(self, work: Work, copy: Copy) -> Sighting[ObjectSeen]:
-        """The copy's sighting; gone only if its manifest is gone too."""
+        """The copy's sighting; gone only if its manifest is gone too, which a bucket may delete some hours later."""
         sight = work.world.vault.look(copy.bucket, copy.object_name)
         if isinstance(sight, Gone) and copy.lapses_at <= work.world.registry.now():
             manifest = work.world.vault.look(copy.bucket, copy.manifest_name)
-            return Unreachable("its manifest is still there") if isinstance(manifest, Present) else manifest
+            if isinstance(manifest, Present):
+                left = manifest.value
+                return Present(replace(left, size=copy.size or left.size, crc32c=copy.crc32c or left.crc32c))
+            return manifest
         return sight
 
 
@@ -103,8 +110,8 @@ class ProveLapse:
     journals_itself = True
 
     def is_done(self, work: Work, step: Step) -> bool:
-        """Whether no such place is past its date and still open."""
-        now = work.world.registry.now()
+        """Whether no such place is well past its date and still open."""
+        now = work.world.registry.now() - TOGETHER
         residues = work.world.registry.residues(work.tenant.uid)
         return not any(lapses_by_date(residue, now=now) for residue in open_residues(residues))
 
@@ -157,9 +164,9 @@ def _tell_of_overdue(work: Work) -> None:
                 writes.clear_alarm(COPY_OVERDUE)
 
 
-def _whose_turn_it_is(work: Work) -> Sequence[Copy]:
+def _whose_turn_it_is(work: Work, *, now: datetime) -> Sequence[Copy]:
     registry, uid, policy = work.world.registry, work.tenant.uid, work.world.policies.backups
-    return list(copies_to_look_at(registry.backups(uid), registry.residues(uid), policy, now=registry.now()))
+    return list(copies_to_look_at(registry.backups(uid), registry.residues(uid), policy, now=now))
 
 
 def _unsettled(work: Work) -> Iterable[Copy]:

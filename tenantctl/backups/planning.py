@@ -170,7 +170,9 @@ def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator
     for backup in facts.backups:
         moment = shred_moment(backup)
         if moment is not None and facts.tenant.wanted is Wanted.ERASED:
-            yield Step(Do.SHRED_KEY, backup.id, "its tenant was erased: what is locked in the vaults becomes unreadable")
+            yield Step(
+                Do.SHRED_KEY, backup.id, "its tenant was erased: what is locked in the vaults becomes unreadable"
+            )
         elif moment is not None and moment <= now:
             yield Step(
                 Do.SHRED_KEY, backup.id, f"its copies have reached their term, or never came to be ({backup.state})"

@@ -49,8 +49,8 @@ def _restore_turn(uid: str, backups: Iterable[Backup], policy: Verification, *, 
 
 
 def copies_to_read(backups: Iterable[Backup], policy: Verification, *, now: datetime) -> Iterator[Copy]:
-    """The copies whose turn it is to be read back, those longest unread first."""
-    due = [copy for copy in _good_copies(backups) if read_due(copy, policy) <= now]
+    """The copies whose turn it is to be read back, those longest unread first; what is past its term has no key."""
+    due = [copy for copy in _good_copies(backups) if read_due(copy, policy) <= now < copy.lapses_at]
     yield from sorted(due, key=lambda copy: read_due(copy, policy))[:COPIES_A_LOOK_MAX]
 
 

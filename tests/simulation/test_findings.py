@@ -1,0 +1,50 @@
+"""What the simulator has found in the program, each as the shortest story that shows it."""
+
+from datetime import datetime, timedelta
+
+from tenantctl.model.backup import CopyState
+from tests.rooms.company import Company
+
+
+class Ticking(Company):
+    """A company whose clock goes on while it works, as every clock does."""
+
+    def clock(self) -> datetime:
+        """No two readings are the same."""
+        self.moment += timedelta(milliseconds=7)
+        return self.moment
+
+
+def test_a_look_is_not_held_to_what_comes_up_while_it_lasts() -> None:
+    """Copies are sealed, and come up again, one after the other: that is no alarm, and no reason to look all day."""
+    company = Ticking()
+    tenant = company.create()
+    for _ in range(40):
+        company.advance(hours=6)
+        turns = company.run()
+        assert company.alarms(tenant) == set()
+        assert len(turns) <= 1
+    looks = [entry for entry in company.registry.entries(tenant.uid) if "look-at-copies" in entry.body]
+    assert len(looks) <= 2 * 2 * 11, "begun and done, at most twice a day"
+
+
+def test_a_manifest_that_goes_later_than_its_copy_is_no_trouble() -> None:
+    """A bucket's lifecycle deletes object by object: until both are gone the copy has not lapsed, and nothing is wrong."""
+    company = Ticking()
+    tenant = company.create()
+    company.advance(days=1)
+    company.run()
+    backup = company.registry.backups(tenant.uid)[-1]
+    company.moment = max(copy.lapses_at for copy in backup.copies) + timedelta(hours=2)
+    for copy in backup.copies:
+        company.vault.lose(copy.bucket, copy.object_name)
+    company.run()
+    assert company.alarms(tenant) == set(), "nor is a copy read back whose key is gone already"
+    assert {copy.state for copy in company.registry.backups(tenant.uid)[0].copies} == {CopyState.WRITTEN}
+    assert "copy-lapsed" not in company.events(tenant)
+    for copy in backup.copies:
+        company.vault.lose(copy.bucket, copy.manifest_name)
+    company.advance(hours=25)
+    company.run()
+    lapsed = next(one for one in company.registry.backups(tenant.uid) if one.id == backup.id)
+    assert {copy.state for copy in lapsed.copies} == {CopyState.LAPSED}
