@@ -128,6 +128,14 @@ class RetryingVault:
         """See the port."""
         return self._patience.call(self._vault.read, bucket, name)
 
+    def hold(self, bucket: str, name: str) -> ObjectSeen:
+        """See the port; a hold put on again is one hold."""
+        return self._patience.call(self._vault.hold, bucket, name)
+
+    def release(self, bucket: str, name: str) -> ObjectSeen:
+        """See the port; what is let go may be let go again."""
+        return self._patience.call(self._vault.release, bucket, name)
+
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """See the port."""
         return self._patience.look(self._vault.names, bucket, prefix)

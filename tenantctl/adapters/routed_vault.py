@@ -64,6 +64,14 @@ class RoutedVault:
         """See the port."""
         return self._vault(bucket).read(bucket, name)
 
+    def hold(self, bucket: str, name: str) -> ObjectSeen:
+        """See the port."""
+        return self._vault(bucket).hold(bucket, name)
+
+    def release(self, bucket: str, name: str) -> ObjectSeen:
+        """See the port."""
+        return self._vault(bucket).release(bucket, name)
+
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """See the port."""
         return self._look(bucket, lambda vault: vault.names(bucket, prefix))

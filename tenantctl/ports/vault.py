@@ -57,6 +57,8 @@ class Vault(Protocol):
     2. There is no delete and no overwrite: expiry belongs to the bucket.
     3. `look` answers present, gone or unreachable; unreachable is never gone, a missing bucket is unreachable.
     4. What is written without `seal` never becomes an object.
+    5. What is under a `hold` outlives its bucket's age, and nobody deletes it, until its `release`. A hold is of one
+       object, never changes its retention, and is one however often it is put on.
     """
 
     def look_at_bucket(self, bucket: str) -> Sighting[BucketSeen]:
@@ -82,6 +84,18 @@ class Vault(Protocol):
             NotFound: it is gone.
             Transient: the store does not answer, or what came is not what it has.
         """
+
+    def hold(self, bucket: str, name: str) -> ObjectSeen:
+        """Puts an object under a temporary hold; again is a no-op. Answers what the store shows of it afterwards.
+
+        Raises:
+            NotFound: it is gone.
+            Transient: the store does not answer, or what became of it is unknown.
+            Refused: the store does not let us.
+        """
+
+    def release(self, bucket: str, name: str) -> ObjectSeen:
+        """Lets an object go on with its term; again is a no-op. Raises as `hold` does."""
 
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """The names below a prefix; an empty bucket is Present with none."""

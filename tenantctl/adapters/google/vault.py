@@ -1,7 +1,8 @@
 """The vaults in Cloud Storage, through Google's own client.
 
 There is no delete and no overwrite in this module: each write demands that no object of its name exists, and expiry
-belongs to the bucket. *Gone* is answered only when the API itself says that there is no such object and its bucket is
+belongs to the bucket. All that is ever changed of an object is its *temporary* hold: an event-based one would start its
+retention anew. *Gone* is answered only when the API itself says that there is no such object and its bucket is
 seen to be there; whatever else comes in the way, a missing bucket included, is *unreachable*.
 """
 
@@ -148,6 +149,14 @@ class GoogleVault:
         blob = self._patience.call(self._existing, bucket, name)
         return self._chunks(bucket, name, blob.generation, _object_seen(blob))
 
+    def hold(self, bucket: str, name: str) -> ObjectSeen:
+        """Puts an object under a temporary hold."""
+        return self._set_hold(bucket, name, held=True)
+
+    def release(self, bucket: str, name: str) -> ObjectSeen:
+        """Ends the temporary hold of an object."""
+        return self._set_hold(bucket, name, held=False)
+
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """The names below a prefix, in order."""
         try:
@@ -181,6 +190,26 @@ class GoogleVault:
             if isinstance(sighting, Gone):
                 raise
             raise Transient(f"Whether {_address(bucket, name)} exists cannot be told: {sighting.reason}") from error
+
+    def _set_hold(self, bucket: str, name: str, *, held: bool) -> ObjectSeen:
+        blob = self._existing(bucket, name)
+        if bool(blob.temporary_hold) is not held:
+            blob.temporary_hold = held
+            doing = f"{'hold' if held else 'release'} {_address(bucket, name)}"
+            try:
+                with explaining(doing), Watch(self._limits.whole_seconds):
+                    # Of this very object, and of nothing that somebody changes of it at the same time.
+                    blob.patch(
+                        if_metageneration_match=blob.metageneration, timeout=self._limits.for_requests, retry=None
+                    )
+            except AlreadyThere as error:
+                raise Transient(
+                    f"{_address(bucket, name)} was changed at the same time.", hint="Look again."
+                ) from error
+            except NotFound:
+                self._existing(bucket, name)  # raises what is true of it
+                raise
+        return _object_seen(blob)
 
     def _bucket_seen(self, bucket: str) -> BucketSeen:
         with explaining(f"look at gs://{bucket}"), Watch(self._limits.whole_seconds):

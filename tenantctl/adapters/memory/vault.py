@@ -72,12 +72,6 @@ class MemoryVault:
             found = self._buckets[bucket].objects[name]
             found.content = bytes([found.content[0] ^ 1]) + found.content[1:]
 
-    def hold(self, bucket: str, name: str, *, held: bool = True) -> None:
-        """Put an object under a hold, or release it."""
-        with self._lock:
-            found = self._buckets[bucket].objects[name]
-            found.seen = replace(found.seen, held=held)
-
     def expire(self) -> int:
         """Let every bucket's lifecycle delete what is due, and return how many objects went."""
         now, gone = self._clock(), 0
@@ -152,6 +146,14 @@ class MemoryVault:
             content, seen = found.content, found.seen
         return self._pieces(bucket, name, content, seen)
 
+    def hold(self, bucket: str, name: str) -> ObjectSeen:
+        """Puts an object under a hold."""
+        return self._hold(bucket, name, held=True)
+
+    def release(self, bucket: str, name: str) -> ObjectSeen:
+        """Lets it go on with its term."""
+        return self._hold(bucket, name, held=False)
+
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """The names below a prefix, in order."""
         with self._lock:
@@ -160,6 +162,16 @@ class MemoryVault:
             except (Transient, NotFound) as error:
                 return Unreachable(error.sentence)
             return Present(tuple(sorted(name for name in objects if name.startswith(prefix))))
+
+    def _hold(self, bucket: str, name: str, *, held: bool) -> ObjectSeen:
+        with self._lock:
+            if bucket not in self._buckets:
+                raise Transient(f"Whether {bucket}/{name} exists cannot be told: there is no such bucket.")
+            found = self._reach(bucket).objects.get(name)
+            if found is None:
+                raise NotFound(f"There is no {bucket}/{name}.")
+            found.seen = replace(found.seen, held=held)
+            return found.seen
 
     def _reach(self, bucket: str) -> _Bucket:
         if bucket not in self._buckets:

@@ -133,6 +133,14 @@ class S3Vault:
         version = self._patience.call(self._existing, bucket, name)
         return self._chunks(bucket, name, version, self._patience.call(self._seen, bucket, name, version))
 
+    def hold(self, bucket: str, name: str) -> ObjectSeen:
+        """Puts an object under a legal hold, as S3 calls it; it stands beside the retention, and moves no date."""
+        return self._set_hold(bucket, name, held=True)
+
+    def release(self, bucket: str, name: str) -> ObjectSeen:
+        """Ends the legal hold of an object."""
+        return self._set_hold(bucket, name, held=False)
+
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """The names below a prefix of which there is a version, in order."""
         try:
@@ -203,6 +211,18 @@ class S3Vault:
             else None,
             held=head.get("ObjectLockLegalHoldStatus") == "ON",
         )
+
+    def _set_hold(self, bucket: str, name: str, *, held: bool) -> ObjectSeen:
+        version = self._existing(bucket, name)
+        seen = self._seen(bucket, name, version)
+        if seen.held is held:
+            return seen
+        doing = f"{'hold' if held else 'release'} {_address(bucket, name)}"
+        with explaining(doing), Watch(self._limits.whole_seconds):
+            self._client.put_object_legal_hold(
+                **self._target(bucket, name), VersionId=version, LegalHold={"Status": "ON" if held else "OFF"}
+            )
+        return self._seen(bucket, name, version)
 
     def _put(self, bucket: str, name: str, content: bytes) -> str | None:
         """Write an object that must not exist; the id of its version."""
