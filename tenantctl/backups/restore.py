@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tenantctl.backups.attempt import read_manifest
 from tenantctl.backups.keys import open_identity
@@ -27,9 +27,9 @@ from tenantctl.model.backup import (
     VerificationLevel,
 )
 from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
-from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.plan import Blocker, Do, Plan, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
-from tenantctl.model.tenant import InstanceRole
+from tenantctl.model.tenant import InstanceRole, Tenant
 from tenantctl.ports.world import World
 
 VERIFICATION_FAILED = "verification-failed"
@@ -53,6 +53,38 @@ class ScratchPlace:
         return cls(instance, name)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a step asks of a verification, written as its argument: the level alone, or a drill's moment and region."""
+
+    since: datetime | None = None
+    region: str | None = None
+
+    def __str__(self) -> str:
+        since = f" since {self.since.isoformat()}" if self.since else ""
+        return f"{VerificationLevel.RESTORED.value}{since}{f' from {self.region}' if self.region else ''}"
+
+    @classmethod
+    def parse(cls, argument: str) -> "Asked":
+        """What an argument says."""
+        words = argument.split()[1:]
+        said = dict(zip(words[::2], words[1::2], strict=True))
+        return cls(datetime.fromisoformat(said["since"]) if "since" in said else None, said.get("from"))
+
+
+def plan_drill(tenant: Tenant, backup: Backup, *, since: datetime, region: str | None) -> Plan:
+    """The plan of a drill: a verification that counts only if it is made from now on, from one region if that is asked.
+
+    Raises:
+        Refused: the backup has no copy there.
+    """
+    if region is not None and region not in backup.regions_holding():
+        there = ", ".join(backup.regions_holding()) or "no region"
+        raise Refused(f"Backup {backup.id} has no copy in {region}: it is in {there}.")
+    step = Step(Do.VERIFY_BACKUP, backup.id, "a drill, asked for", str(Asked(since, region)))
+    return Plan(tenant.uid, "verify", (step,))
+
+
 class VerifyBackup:
     """Restores the backup that is the step's subject and compares every table."""
 
@@ -61,7 +93,11 @@ class VerifyBackup:
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether the backup was verified by a restore since it was asked for, or has failed it."""
         backup = find_backup(work.world, work.tenant.uid, step.subject)
-        return backup.verified_level is VerificationLevel.RESTORED or backup.state is BackupState.FAILED
+        if backup.state is BackupState.FAILED:
+            return True
+        since = Asked.parse(step.argument).since
+        lately = since is None or (backup.verified_at is not None and backup.verified_at >= since)
+        return lately and backup.verified_level is VerificationLevel.RESTORED
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """A backup without a copy cannot be verified."""
@@ -77,7 +113,7 @@ class VerifyBackup:
             Refused: no instance may receive the restore.
         """
         backup = find_backup(work.world, work.tenant.uid, step.subject)
-        copy, instance = _choose_copy(work.world, backup)
+        copy, instance = _choose_copy(work.world, backup, Asked.parse(step.argument).region)
         place = ScratchPlace(instance, f"s_{backup.id}")
         residue = _record_scratch(work, backup, place)
         try:
@@ -125,10 +161,13 @@ def find_backup(world: World, tenant_uid: str, backup_id: str) -> Backup:
     raise NotFound(f"There is no backup {backup_id} of tenant {tenant_uid}.", hint="List them: tenantctl backup list")
 
 
-def _choose_copy(world: World, backup: Backup) -> tuple[Copy, str]:
-    """A written copy, and an instance of role verify in its jurisdiction; the same region where there is one."""
+def _choose_copy(world: World, backup: Backup, region: str | None) -> tuple[Copy, str]:
+    """A written copy, of one region if that is asked, and an instance of role verify in its jurisdiction.
+
+    In the same region where there is one.
+    """
     instances = [instance for instance in world.registry.instances() if instance.role is InstanceRole.VERIFY]
-    copies = [copy for copy in backup.copies if copy.state is CopyState.WRITTEN]
+    copies = [copy for copy in backup.copies if copy.state is CopyState.WRITTEN and region in {None, copy.region}]
     pairs = [
         (copy, instance)
         for copy in copies

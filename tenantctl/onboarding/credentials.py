@@ -24,6 +24,11 @@ def rotate_password(world: World, tenant: Tenant) -> str:
             f"Tenant {tenant.label} is {tenant.state}: its login gets no new password.",
             hint=f"See what happens next: tenantctl tenant explain {tenant.label}",
         )
+    if tenant.awaits_data:
+        raise Refused(
+            f"Tenant {tenant.label} is {tenant.state}: its data is not restored yet.",
+            hint="Run it to its end first: tenantctl run",
+        )
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     world.databases.set_password(tenant.hosting, password)
     return password
