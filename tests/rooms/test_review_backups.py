@@ -83,7 +83,7 @@ def test_an_overdue_copy_stays_an_alarm_while_others_lapse(company: Company) -> 
         if company.moment > held.unreadable_after
     ]
     assert alarmed.count(False) <= 1, alarmed
-    company.vault.hold(held.bucket, held.object_name, held=False)
+    company.vault.release(held.bucket, held.object_name)
     for _ in days_pass(company, 4):
         pass
     assert "copy-overdue" not in company.alarms(tenant)
