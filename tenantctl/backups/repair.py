@@ -150,6 +150,8 @@ def _write_down(work: Work, backup: Backup, copy: Copy) -> Copy:
             verified_at=None,
             verified_level=None,
             wrapped_key=wrapped,
+            held_at=None,
+            hold_asked_at=None,
             repairs=copy.repairs + (copy.residue_id in lapsed),
         )
         writes.put_copy(again)

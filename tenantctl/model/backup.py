@@ -64,7 +64,13 @@ class Copy:
     verified_at: datetime | None = None
     verified_level: VerificationLevel | None = None
     repairs: int = 0  # how often it was made again from another copy
-    held_at: datetime | None = None  # when the store was made to hold it, for the law; None once it is let go
+    held_at: datetime | None = None  # when the store was seen to hold it for the law, with its manifest
+    hold_asked_at: datetime | None = None  # when the store was last asked to hold it, or to let it go; None once it has
+
+    @property
+    def may_be_held(self) -> bool:
+        """Whether its store may keep it past its age, because of a legal hold."""
+        return self.hold_asked_at is not None
 
     @property
     def manifest_name(self) -> str:

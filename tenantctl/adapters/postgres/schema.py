@@ -143,6 +143,7 @@ copies: Final = Table(
     _text("verified_level", null=True),
     Column("repairs", Integer, nullable=False),
     _moment("held_at", null=True),
+    _moment("hold_asked_at", null=True),
 )
 
 residues: Final = Table(
