@@ -119,7 +119,7 @@ def _statement(certificate: Certificate) -> Iterator[str]:
     else:
         when = _when(certificate.latest.date)
         places = "1 place is" if counts.remaining == 1 else f"{counts.remaining} places are"
-        yield f"{places} left that may still hold its data or a key to it; they are listed below."
+        yield f"{places} left that may still have its data or a key to it; they are listed below."
         if certificate.latest.kind == "final":
             yield f"<strong>After {when} nothing of it can be read in any of them.</strong>"
         else:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,7 @@ from tenantctl.adapters.memory.registry import MemoryRegistry
 from tenantctl.adapters.memory.signer import MemorySigner
 from tenantctl.bootstrap import catalogue
 from tenantctl.custody.certificate import Issued, issue_certificate, read_record
+from tenantctl.custody.certificate_page import page
 from tenantctl.custody.certificate_verification import verified
 from tenantctl.model.backup import ResidueKind
 from tenantctl.model.errors import Refused, Transient
@@ -184,3 +186,21 @@ def test_a_record_that_contradicts_itself_is_not_certified(company: Company, sig
     with pytest.raises(Refused, match=r"contradicts itself, and is not certified: of no database"):
         issued(forgetful, signer, tenant)
     assert company.events(tenant) == before
+
+
+def test_of_a_sealed_case_nothing_is_said(company: Company, signer: MemorySigner) -> None:
+    """Neither while the hold stands, when the dates are open, nor after it."""
+    tenant = destroyed(company)
+    company.decisions.place_hold(tenant.uid, "case-4711", company.moment + timedelta(days=90))
+    held = issued(company.registry, signer, tenant)
+    assert held.document.certificate.latest is not None
+    assert held.document.certificate.latest.kind == "not-before"
+    company.decisions.release_hold(tenant.uid, "case-4711", "the court is done")
+    released = issued(company.registry, signer, tenant)
+    assert released.document.certificate.latest is not None
+    assert released.document.certificate.latest.kind == "final"
+    for one in (held, released):
+        assert verified(one.content, keys(signer)) == one.document
+        page_of_it = page(one.document, one.digest)
+        for word in ("4711", "hold", "court", "legal", "law"):
+            assert word not in one.content.decode().lower() + page_of_it.lower(), word
