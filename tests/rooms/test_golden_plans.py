@@ -18,6 +18,7 @@ from tenantctl.model.plan import Do
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.sweeps.planning import plan
+from tests.rooms.restore_facts import RESTORES
 from tests.rooms.rule_facts import (
     CANCELLED,
     CLOSED,
@@ -281,6 +282,7 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         facts_of(leaving(State.DESTROYING), backups=(FINAL,), standing=standing(freezes=(FROZEN,), holds=(HELD,))),
         DESTROY_AFTER,
     ),
+    **RESTORES,
 }
 
 
