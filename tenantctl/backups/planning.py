@@ -250,12 +250,13 @@ def shred_moment(backup: Backup) -> datetime | None:
     """When a backup's key is to be shredded; None if it has none, or is being made.
 
     On the day on which the last of its copies reaches its age, whether or not the
-    bucket has deleted it by then; at once where no backup came of the attempt.
+    bucket has deleted it by then; where no backup came of the attempt, once nobody
+    can be at work on it: a worker that woke up later might keep the key once more.
     """
     if backup.state is BackupState.BEGUN or not any(copy.wrapped_key for copy in backup.copies):
         return None
     if backup.state is BackupState.FAILED and backup.completed_at is None:
-        return backup.begun_at
+        return backup.begun_at + timedelta(days=WRITING_DAYS_MAX)
     return max(copy.lapses_at for copy in backup.copies)
 
 

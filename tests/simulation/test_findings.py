@@ -2,8 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from tenantctl.model.backup import CopyState
-from tests.rooms.company import Company
+import pytest
+
+from tenantctl.model.backup import BackupState, CopyState
+from tenantctl.model.sighting import Present
+from tenantctl.ports.vault import ObjectSeen
+from tests.rooms.company import HOME, PARTNER, Company
 
 
 class Ticking(Company):
@@ -48,3 +52,30 @@ def test_a_manifest_that_goes_later_than_its_copy_is_no_trouble() -> None:
     company.run()
     lapsed = next(one for one in company.registry.backups(tenant.uid) if one.id == backup.id)
     assert {copy.state for copy in lapsed.copies} == {CopyState.LAPSED}
+
+
+def test_a_worker_that_wakes_up_leaves_no_key_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It slept between writing a backup down and keeping its key; others gave the attempt up meanwhile, and made another."""
+    company = Ticking()
+    tenant = company.create()
+    company.advance(days=1)
+    keep, slept = company.key_store.put, []
+
+    def put(region: str, name: str, content: bytes) -> ObjectSeen:
+        if not slept:
+            slept.append(region)
+            company.advance(hours=3)
+            company.run()
+        return keep(region, name, content)
+
+    monkeypatch.setattr(company.key_store, "put", put)
+    company.run()
+    failed = next(one for one in company.registry.backups(tenant.uid) if one.state is BackupState.FAILED)
+    for _ in range(5):
+        company.advance(days=1)
+        company.run()
+    for region in (HOME, PARTNER):
+        names = company.key_store.names(region, tenant.uid)
+        assert isinstance(names, Present)
+        assert not [name for name in names.value if failed.id in name]
+    assert "key-shredded" in company.events(tenant)
