@@ -33,8 +33,8 @@ class Verdict:
 def judge(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Verdict:
     """What is to be thought of a copy, now that its bucket has answered.
 
-    Gone before its term is lost, never lapsed, and what was lost once stays so; a
-    copy that was only intended and is not there has never come to be.
+    Gone before its term, or while it was held, is lost, never lapsed, and what was
+    lost once stays so; a copy that was only intended and is not there has never come to be.
     """
     match sight:
         case Present() if copy.state is CopyState.LOST:
@@ -49,6 +49,8 @@ def judge(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Ve
             return Verdict(
                 CopyState.ABSENT, f"{copy.region} reported it absent at {rfc3339(now)}: it was never written"
             )
+        case Gone() if copy.held_at is not None:
+            return Verdict(CopyState.LOST, f"{copy.region} reported it absent at {rfc3339(now)}: it was under a hold")
         case Gone() if now < copy.lapses_at:
             return Verdict(
                 CopyState.LOST, f"{copy.region} reported it absent before its term {rfc3339(copy.lapses_at)}"
@@ -95,7 +97,7 @@ class LookAtCopies:
     def _look(self, work: Work, copy: Copy) -> Sighting[ObjectSeen]:
         """The copy's sighting; gone only if its manifest is gone too, which a bucket may delete some hours later."""
         sight = work.world.vault.look(copy.bucket, copy.object_name)
-        if isinstance(sight, Gone) and copy.lapses_at <= work.world.registry.now():
+        if isinstance(sight, Gone) and copy.held_at is None and copy.lapses_at <= work.world.registry.now():
             manifest = work.world.vault.look(copy.bucket, copy.manifest_name)
             if isinstance(manifest, Present):
                 left = manifest.value
@@ -136,6 +138,8 @@ def _record(work: Work, copy: Copy, sight: Present[ObjectSeen] | Gone) -> None:
     with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
         verdict = judge(copy, sight, now=writes.now)
         writes.put_copy(_seen(replace(copy, state=verdict.state), sight, now=writes.now))
+        if copy.held_at is not None and isinstance(sight, Present) and not sight.value.held:
+            writes.journal("copy-found-unheld", backup=copy.backup_id, region=copy.region)
         match verdict.state:
             case CopyState.LAPSED | CopyState.ABSENT:
                 _lapse(writes, work, copy, verdict)
@@ -154,7 +158,7 @@ def _tell_of_overdue(work: Work) -> None:
     late = [
         f"{copy.address} should have lapsed by {rfc3339(copy.unreadable_after)}"
         for copy in _unsettled(work)
-        if copy.seen_at is not None and copy.seen_at > copy.unreadable_after
+        if copy.seen_at is not None and copy.seen_at > copy.unreadable_after and not copy.may_be_held
     ]
     if late or any(alarm.code == COPY_OVERDUE for alarm in registry.alarms(work.tenant.uid)):
         with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
@@ -177,11 +181,12 @@ def _unsettled(work: Work) -> Iterable[Copy]:
 def _seen(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Copy:
     """The copy with what was seen of it; one that was only intended takes its measures from the sight."""
     if isinstance(sight, Gone):
-        return copy
+        return replace(copy, held_at=None, hold_asked_at=None)
     seen = sight.value
     return replace(
         copy,
         seen_at=now,
+        held_at=copy.held_at if seen.held else None,  # let go by somebody else: held again by the next plan
         size=copy.size or seen.size,
         crc32c=copy.crc32c or seen.crc32c,
         written_at=copy.written_at or seen.created_at,

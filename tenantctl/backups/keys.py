@@ -108,8 +108,9 @@ class ShredKey:
         return not any(copy.wrapped_key for copy in _backup(work, step).copies)
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """Planning names only backups whose copies have reached their term, or never came to be."""
-        return ()
+        """Planning names only backups whose time has come; none of a tenant whose data the law wants kept."""
+        if work.world.decisions.holds(work.tenant.uid):
+            yield Blocker("hold", "the tenant is under a legal hold: none of its keys is shredded")
 
     def act(self, work: Work, step: Step) -> None:
         """Removes the key in each region, sees it gone, and only then forgets it in the registry.
@@ -117,10 +118,13 @@ class ShredKey:
         A copy that never came to be may have none: it is written down before it is kept, so there is nothing to remove.
 
         Raises:
-            Transient: a key bucket did not answer; running again goes on.
+            Transient: a key bucket did not answer, or a hold came meanwhile; running again goes on.
         """
         backup = _backup(work, step)
         name = key_name(backup.tenant_uid, backup.id)
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            if writes.holds():
+                raise Transient("A legal hold was placed meanwhile; planning again.")
         wrapped = [copy for copy in backup.copies if copy.wrapped_key is not None]
         for copy in wrapped:
             work.world.key_store.remove(copy.region, name)

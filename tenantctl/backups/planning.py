@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.backups.completeness import is_being_completed, missing_copies, repaired_until
+from tenantctl.backups.holding import is_held
 from tenantctl.backups.retention import choose_class
 from tenantctl.backups.rotation import copies_to_read, failed_proofs, restore_due, unread_backup
 from tenantctl.backups.schedule import newest_slot, next_slot
@@ -105,7 +106,7 @@ def needs_another(backup: Backup, residues: Iterable[Residue], policy: BackupsPo
 
 
 def plan_repairs(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
-    """The copies that are to be made again from others, of the newest backup first; none of a tenant that was erased."""
+    """The copies that are to be made again from others, of the newest backup first; none of the erased."""
     if facts.tenant.wanted is Wanted.ERASED:
         return
     for backup in sorted(facts.backups, key=lambda one: one.begun_at, reverse=True):
@@ -168,7 +169,7 @@ def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
     for backup in facts.backups:
-        moment = shred_moment(backup)
+        moment = None if is_held(facts.standing) else shred_moment(backup)
         if moment is not None and facts.tenant.wanted is Wanted.ERASED:
             yield Step(
                 Do.SHRED_KEY, backup.id, "its tenant was erased: what is locked in the vaults becomes unreadable"
@@ -204,7 +205,8 @@ def read_step(copy: Copy, level: VerificationLevel, reason: str) -> Step:
 def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[datetime]:
     """The moments from which there will be more upkeep; all later than `now`."""
     moments = [next_sight(copy, policy) + TOGETHER for copy in unsettled_copies(facts.backups, facts.residues)]
-    moments += [moment for backup in facts.backups if (moment := shred_moment(backup)) is not None]
+    if not is_held(facts.standing):
+        moments += [moment for backup in facts.backups if (moment := shred_moment(backup)) is not None]
     moments += [
         residue.unreadable_after + TOGETHER
         for residue in open_residues(facts.residues)

@@ -29,6 +29,8 @@ class Do(StrEnum):
     VERIFY_BACKUP = "verify-backup"
     LOOK_AT_COPIES = "look-at-copies"
     SHRED_KEY = "shred-key"
+    HOLD_COPIES = "hold-copies"
+    RELEASE_COPIES = "release-copies"
     SWEEP_SCRATCH = "sweep-scratch"
     CLOSE_FORMER = "close-former"
     PROVE_FORMER_GONE = "prove-former-gone"
@@ -77,6 +79,8 @@ DUTY_OF: dict[Do, Duty] = {
     Do.VERIFY_BACKUP: Duty.VERIFY,
     Do.LOOK_AT_COPIES: Duty.AUDIT,
     Do.SHRED_KEY: Duty.AUDIT,
+    Do.HOLD_COPIES: Duty.AUDIT,
+    Do.RELEASE_COPIES: Duty.AUDIT,
     Do.SWEEP_SCRATCH: Duty.VERIFY,
     Do.CLOSE_FORMER: Duty.DEACTIVATE,
     Do.PROVE_FORMER_GONE: Duty.AUDIT,

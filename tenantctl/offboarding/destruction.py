@@ -211,12 +211,11 @@ class BlankNames:
         return work.world.registry.tenant(work.tenant.uid).name is None
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """Every other place must have lapsed, or be waiting for nothing but its date."""
-        return (
-            Blocker("residue", f"{residue.place} has not lapsed")
-            for residue in open_residues(work.world.registry.residues(work.tenant.uid))
-            if not waits_for_a_date(residue)
-        )
+        """Every other place must have lapsed, or be waiting for nothing but its date; and no hold is open."""
+        yield from _held(work)
+        for residue in open_residues(work.world.registry.residues(work.tenant.uid)):
+            if not waits_for_a_date(residue):
+                yield Blocker("residue", f"{residue.place} has not lapsed")
 
     def act(self, work: Work, step: Step) -> None:
         """Blanks them; the registry's own backups hold them a little longer, which is counted.
@@ -252,11 +251,10 @@ class MarkForgotten:
         return work.world.registry.tenant(work.tenant.uid).state is State.FORGOTTEN
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """Every place must have lapsed."""
-        return (
-            Blocker("residue", f"{residue.place} has not lapsed")
-            for residue in open_residues(work.world.registry.residues(work.tenant.uid))
-        )
+        """Every place must have lapsed, and no hold is open."""
+        yield from _held(work)
+        for residue in open_residues(work.world.registry.residues(work.tenant.uid)):
+            yield Blocker("residue", f"{residue.place} has not lapsed")
 
     def act(self, work: Work, step: Step) -> None:
         """Moves the tenant to its end, with the count of places that were proved."""
@@ -264,6 +262,11 @@ class MarkForgotten:
         proved = len(registry.residues(work.tenant.uid))
         with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             writes.move(Event.RESIDUE_LAPSED, places=proved)
+
+
+def _held(work: Work) -> Iterable[Blocker]:
+    if work.world.decisions.holds(work.tenant.uid):
+        yield Blocker("hold", "the tenant is under a legal hold: it is not forgotten")
 
 
 def _only_while_destroying(work: Work) -> Iterable[Blocker]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from tenantctl.backups.holding import is_held
 from tenantctl.backups.planning import (
     open_residues,
     plan_backups,
@@ -162,6 +163,9 @@ def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         living = Blocker("living-database", shown, alarm=True)
         return Plan(uid, "forget", upkeep, (living,), next_look=now + timedelta(hours=1), each_alone=True)
     named = not any(residue.kind is ResidueKind.REGISTRY_BACKUPS for residue in facts.residues)
+    if is_held(facts.standing) and all(waits_for_a_date(residue) for residue in remaining):
+        kept = Blocker("hold", "under a legal hold: neither is its name blanked, nor is it forgotten")
+        return Plan(uid, "forget", upkeep, (kept,), next_look=now + ONE_DAY, each_alone=True)
     if named and not upkeep and all(waits_for_a_date(residue) for residue in remaining):
         return Plan(uid, "forget", (Step(Do.BLANK_NAMES, uid, "its name here is all that a look could still find"),))
     if upkeep or remaining:
@@ -209,6 +213,7 @@ def _overdue(facts: Facts, *, now: datetime) -> Iterator[Blocker]:
         and not waits_for_a_date(residue)
         and residue.unreadable_after is not None
         and residue.unreadable_after < now
+        and not (residue.kind is ResidueKind.KEY and is_held(facts.standing))
     ]
     if late:
         yield Blocker("residue-overdue", f"past their date and not seen to lapse: {', '.join(late)}", alarm=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from tenantctl.backups.holding import with_holding
 from tenantctl.backups.planning import plan_backups
 from tenantctl.model.decisions import Proposal, ProposalKind
 from tenantctl.model.facts import Facts
@@ -25,7 +26,12 @@ def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     """Decides; `tenantctl plan` prints the answer, `tenantctl run` carries it out.
 
     A state that nobody knows what to do about is put off and alarmed, never guessed at.
+    In every state, what a legal hold asks of the copies comes first.
     """
+    return with_holding(facts, _of_state(facts, policies, now=now), now=now)
+
+
+def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     tenant = facts.tenant
     leaving = tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at <= now
     if (erasure := approved_erasure(facts, now=now)) is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tenantctl.backups.audit import LookAtCopies, ProveLapse
+from tenantctl.backups.copy_holds import HoldCopies, ReleaseCopies
 from tenantctl.backups.keys import ShredKey
 from tenantctl.backups.repair import RepairCopy
 from tenantctl.backups.restore import SweepScratch, VerifyBackup
@@ -38,6 +39,8 @@ ACTIONS: Final[Actions] = {
     Do.VERIFY_BACKUP: VerifyBackup(),
     Do.LOOK_AT_COPIES: LookAtCopies(),
     Do.SHRED_KEY: Irreversible(ShredKey()),
+    Do.HOLD_COPIES: HoldCopies(),
+    Do.RELEASE_COPIES: Irreversible(ReleaseCopies()),
     Do.SWEEP_SCRATCH: SweepScratch(),
     Do.PROVE_LAPSE: ProveLapse(),
     Do.CLOSE_FORMER: CloseFormer(),

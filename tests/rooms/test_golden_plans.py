@@ -11,13 +11,14 @@ import pytest
 
 from tenantctl.backups.planning import TOGETHER
 from tenantctl.model.backup import CopyState, ResidueKind, RetentionClass, VerificationLevel
-from tenantctl.model.decisions import Act, Approval, CapCount, CapSeen, Freeze, Hold, Proposal, ProposalKind
+from tenantctl.model.decisions import Act, Approval, CapCount, CapSeen, Freeze, Proposal, ProposalKind
 from tenantctl.model.facts import Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Do
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.sweeps.planning import plan
+from tests.rooms.held_cases import CASES_OF_HOLDS, HELD
 from tests.rooms.restore_facts import RESTORES
 from tests.rooms.rule_facts import (
     CANCELLED,
@@ -64,7 +65,6 @@ def facts_of(of: Tenant, **changes: Any) -> Facts:
     return Facts(of, **{"standing": standing(act=act), **changes})
 
 
-HELD = Hold(1, HOSTING.uid, "AZ 12/26", DESTROY_AFTER, CLOSED, "alice@example.com")
 FROZEN = Freeze(1, "us-south1", "the audit looks odd", CLOSED, "alice@example.com")
 ERASURE = Proposal(
     "fedcba9876543210",
@@ -278,6 +278,7 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         facts_of(leaving(State.DESTROYED, wanted=Wanted.ERASED), backups=(SEALED,)),
         NIGHT,
     ),
+    **CASES_OF_HOLDS,
     "destroying-frozen": (
         facts_of(leaving(State.DESTROYING), backups=(FINAL,), standing=standing(freezes=(FROZEN,), holds=(HELD,))),
         DESTROY_AFTER,
