@@ -102,7 +102,7 @@ def adopt(work: Work, backup: Backup) -> bool:
                 try:
                     work.world.vault.put(copy.bucket, copy.manifest_name, manifest.to_bytes())
                     sealed[copy.region] = seen
-                except Transient as error:
+                except (Transient, Refused) as error:
                     trouble.append(f"{copy.region}: {error.sentence}")
             case Unreachable(reason):
                 trouble.append(f"{copy.region}: {reason}")

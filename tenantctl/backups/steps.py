@@ -85,7 +85,7 @@ def _described(work: Work, backup: Backup, manifest: Manifest, streamed: Streame
             try:
                 work.world.vault.put(copy.bucket, copy.manifest_name, content)
                 described[copy.region] = streamed.sealed[copy.region]
-            except Transient as error:
+            except (Transient, Refused) as error:
                 trouble.append(f"{copy.region}: {error.sentence}")
     if not described:
         raise Transient(f"No manifest of backup {backup.id} could be written: {'; '.join(trouble)}")
