@@ -3,16 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from tenantctl.backups.planning import newest_complete
 from tenantctl.backups.rotation import read_due
-from tenantctl.model.backup import Backup, CopyState, VerificationLevel
+from tenantctl.model.backup import Backup, BackupState, CopyState, VerificationLevel
 from tenantctl.model.lifecycle import State
 from tenantctl.model.policy import BackupsPolicy
 from tenantctl.model.tenant import Tenant
 from tenantctl.ports.world import World
 
 AN_HOUR = timedelta(hours=1)
+SHORT: Final = "short of copies"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def examine_backups(world: World) -> FleetBackups:
         tenants=lines,
         oldest_hours=max((line.age_hours for line in lines if line.age_hours is not None), default=None),
         without_backup=sum(line.backup is None for line in lines),
-        short_of_copies=sum(line.backup is not None and len(line.regions) < policy.copies_min for line in lines),
+        short_of_copies=sum(any(fault.startswith(SHORT) for fault in line.faults) for line in lines),
         overdue=sum("overdue" in fault for line in lines for fault in line.faults),
         restored_within_days=within,
         restored_share=restored / len(lines) if lines else 1.0,
@@ -91,9 +93,14 @@ def _faults(
         if now - newest.begun_at > allowed:
             yield f"overdue: the newest is older than {policy.rpo_hours} hours"
         if len(newest.regions_holding()) < policy.copies_min:
-            yield f"short of copies: {len(newest.regions_holding())} of {policy.copies_min} regions"
+            yield f"{SHORT}: {len(newest.regions_holding())} of {policy.copies_min} regions"
+        if any(copy.off_cloud and copy.state is not CopyState.WRITTEN for copy in newest.copies):
+            yield f"{SHORT}: none off Google's cloud"
         if newest.verified_level is None and not any(copy.verified_level for copy in newest.copies):
             yield "not read back yet"
+    for later in backups:
+        if later.state is BackupState.SHORT and (newest is None or later.begun_at > newest.begun_at):
+            yield f"{SHORT}: backup {later.id} in {len(later.regions_holding())} of {policy.copies_min} regions"
     copies = [copy for backup in backups for copy in backup.copies]
     late = sum(copy.state is CopyState.WRITTEN and copy.unreadable_after < now for copy in copies)
     if late:

@@ -12,6 +12,7 @@ from tenantctl.model.backup import BackupState
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import State
+from tenantctl.sweeps.coverage import examine_backups
 from tests.rooms.company import Company
 from tests.rooms.rule_facts import CREATED, ONE_HOUR, POLICIES, backup, tenant
 
@@ -112,6 +113,19 @@ def test_short_backups_do_not_count_toward_it(company: Company) -> None:
         company.advance(days=1)
         company.run()
     assert {"short-of-copies", "blocked/rpo"} <= company.alarms(one)
+
+
+def test_the_fleets_view_names_what_is_short_before_it_is_overdue(company: Company) -> None:
+    """The newest complete backup is whole; the one after it is not, and that is told at once."""
+    company.create()
+    company.run()
+    company.vault.unreachable.add("us-central1")
+    company.advance(days=1)
+    company.run()
+    fleet = examine_backups(company.world)
+    assert fleet.short_of_copies == 1
+    assert fleet.overdue == 0
+    assert "1 of 2 regions" in fleet.tenants[0].faults[-1]
 
 
 def test_a_policy_without_patience_is_told_at_once(company: Company) -> None:

@@ -115,6 +115,21 @@ def test_a_slot_gets_one_backup_however_often_it_is_tried(company: Company) -> N
     assert len(company.registry.backups(tenant.uid)) == known
 
 
+def test_without_days_to_repair_a_slot_is_tried_once_a_day(company: Company) -> None:
+    """What is short then stays so, and a region that is down does not fill the other's buckets."""
+    policies = company.world.policies
+    hasty = replace(policies, backups=replace(policies.backups, repair_days=0))
+    company.wrapped = lambda world: replace(world, policies=hasty)
+    tenant = company.create()
+    partner_down(company)
+    known = len(company.registry.backups(tenant.uid))
+    for _ in range(3 * 24):
+        company.advance(hours=1)
+        company.run()
+    assert known < len(company.registry.backups(tenant.uid)) <= known + 4
+    assert "copy-repair-begun" not in company.events(tenant)
+
+
 def test_a_week_without_a_region_is_made_good_and_takes_no_turn_twice(company: Company) -> None:
     """Each night has its backup, each is completed, and the month and the week have one of their class."""
     company.moment = company.moment.replace(month=11, day=30)
