@@ -20,6 +20,7 @@ from tenantctl.model.backup import Backup, BackupState, RetentionClass
 from tenantctl.model.calendar import add_months
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import State
+from tenantctl.model.policy import Term
 from tenantctl.sweeps.tenants import sweep
 from tests.localcloud.company import PLACE, Company, throw_away_company
 from tests.localcloud.owner import Owner, Stored, Try
@@ -127,19 +128,21 @@ class Year:
         assert not late, f"{now}: still there: {late}"
 
 
-def class_of(stored: Stored) -> RetentionClass:
-    """The class of an object, by its bucket's name."""
-    return next(one for one in RetentionClass if f"-{one}-" in stored.bucket)
+def term_of(stored: Stored) -> Term:
+    """The term of an object, by its bucket's name: that of a class of backups, or of anchors."""
+    if "-anchors-" in stored.bucket:
+        return policies().anchors.term
+    return next(term for one, term in policies().backups.classes.items() if f"-{one}-" in stored.bucket)
 
 
 def lock_of(stored: Stored) -> timedelta:
     """How long an object is locked."""
-    return timedelta(days=policies().backups.classes[class_of(stored)].lock_days)
+    return timedelta(days=term_of(stored).lock_days)
 
 
 def age_of(stored: Stored) -> timedelta:
     """The age at which its bucket deletes an object."""
-    return timedelta(days=policies().backups.classes[class_of(stored)].age_days)
+    return timedelta(days=term_of(stored).age_days)
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +237,7 @@ def check_living(year: Year) -> None:
     newest = max(world.registry.backups(tenant.uid), key=lambda one: one.begun_at)
     assert newest.state is BackupState.COMPLETE
     assert year.now - newest.begun_at < WEEK
-    months = [one for one in year.owner.everything() if class_of(one) is RetentionClass.MONTHLY]
+    months = [one for one in year.owner.everything() if f"-{RetentionClass.MONTHLY}-" in one.bucket]
     assert len({one.created.month for one in months}) >= 11
 
 
