@@ -18,6 +18,7 @@ from tenantctl.model.facts import FormerSeen
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Hosting, Tenant
+from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
 
 FORMER_DATABASE: Final = "former-database"
@@ -41,6 +42,15 @@ def look_at_formers(world: World, tenant: Tenant, residues: Iterable[Residue]) -
     return tuple(
         FormerSeen(residue_id, hosting, databases.look(hosting), databases.look_at_logins(hosting))
         for residue_id, hosting in former_hostings(tenant, residues)
+    )
+
+
+def alarm_of_formers(writes: FencedWrites, formers: Sequence[tuple[str, Hosting]]) -> None:
+    """Opens the alarm of a tenant that was restored elsewhere, and has left these behind."""
+    places = ", ".join(f"{hosting.instance}/{hosting.database}" for _, hosting in formers)
+    where = writes.tenant.hosting.region
+    writes.raise_alarm(
+        FORMER_DATABASE, f"restored in {where}, and {places} may still be there, with what was written since"
     )
 
 

@@ -10,7 +10,7 @@ from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant
-from tenantctl.onboarding.former import FORMER_DATABASE, former_hostings
+from tenantctl.onboarding.former import alarm_of_formers, former_hostings
 from tenantctl.ports.world import World
 
 
@@ -132,9 +132,7 @@ class MarkActive:
             event = Event.MOVE_ENDED if writes.tenant.state is State.MOVING else Event.DATABASE_READY
             writes.move(event, instance=hosting.instance, region=hosting.region)
             if formers:
-                places = ", ".join(f"{former.instance}/{former.database}" for _, former in formers)
-                reason = f"restored in {hosting.region}, and {places} may still be there, with what was written since"
-                writes.raise_alarm(FORMER_DATABASE, reason)
+                alarm_of_formers(writes, formers)
 
 
 class MarkWithdrawn:
