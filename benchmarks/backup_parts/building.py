@@ -26,13 +26,12 @@ def benchmark_place(*, with_big: bool) -> Iterator[Place]:
         for region in REGIONS:
             ensure_bucket(client, BucketPlan(bucket_of(region), region, Term(lock_days=2, age_days=3)))
         assert cloud.file.sockets is not None
-        assert cloud.file.pid is not None
         place = Place(
             project=cloud.project,
             sqladmin=cloud.endpoints["sqladmin"],
             storage=cloud.endpoints["storage"],
             sockets=cloud.file.sockets,
-            supervisor=cloud.file.pid,
+            folder=str(cloud.folder.path),
             big=new_uid(),
             small=new_uid(),
             fleet=tuple(new_uid() for _ in range(FLEET)),

@@ -4,7 +4,7 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -81,6 +81,33 @@ def processor_seconds_of(pid: int) -> float:
     """What a process that runs, and the children that it has waited for, have used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     return sum(map(int, fields[11:15])) / _TICKS
+
+
+def processor_seconds_below(folder: Path) -> float:
+    """What the processes that were started on a folder have used, with their children, living or waited for."""
+    started = {pid for pid in _living() if str(folder) in _read(f"/proc/{pid}/cmdline")}
+    used = 0.0
+    for pid in _living():
+        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        if not fields:  # it has ended since
+            continue
+        own, waited_for = sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
+        if pid in started:
+            used += own + waited_for
+        elif int(fields[1]) in started:
+            used += own
+    return used / _TICKS
+
+
+def _living() -> Iterator[int]:
+    return (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _processor_seconds() -> float:

@@ -27,7 +27,7 @@ class Place:
         sqladmin: the URL of its Admin API.
         storage: the URL of its object store.
         sockets: the folder of the servers' own sockets.
-        supervisor: the process that is the emulated part of the cloud.
+        folder: where the cloud keeps its state; all its processes were started on it.
         big: the uid of the big database's tenant.
         small: the uid of the small one's.
         fleet: the uids of many small ones.
@@ -37,7 +37,7 @@ class Place:
     sqladmin: str
     storage: str
     sockets: str
-    supervisor: int
+    folder: str
     big: str
     small: str
     fleet: tuple[str, ...]

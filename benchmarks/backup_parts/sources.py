@@ -14,7 +14,7 @@ BIG_RAW_BYTES_MIN: Final = 750_000_000
 SMALL_TABLES: Final = 400
 _FILLED_EVERY, _FILLED_ROWS = 40, 3_000  # labels and translations come with an ERP, before its first customer
 _POOL_ROWS: Final = 100_000
-_BIG: Final = {"event": 22, "line": 11, "document": 5, "message": 3}  # table → how many times the pool's rows
+_BIG: Final = {"event": 23, "line": 12, "document": 5, "message": 3}  # table → how many times the pool's rows
 _WORDS: Final = (
     "the customer pays late order of blue parts by sea freight arrived damaged please call back tomorrow Müller GmbH"
     " warehouse 12 40 7000 net invoice disputed again agreed with sales discount none"
