@@ -37,6 +37,7 @@ class Company:
     """One region, its partner's buckets, and the command line."""
 
     folder: Path
+    policies: Path | None = None
 
     @property
     def cloud(self) -> LocalCloud:
@@ -48,6 +49,8 @@ class Company:
     def environment(self, identity: str | None = None) -> dict[str, str]:
         """The environment of a command."""
         chosen = {"TENANTCTL_IDENTITY": identity} if identity else {}
+        if self.policies is not None:
+            chosen["TENANTCTL_POLICIES"] = str(self.policies)
         return {**os.environ, "TENANTCTL_LOCAL_DIR": str(self.folder), **chosen}
 
     def start(self, *arguments: str, identity: str | None = None) -> "subprocess.Popen[str]":
