@@ -10,6 +10,7 @@ from tenantctl.model.errors import NotFound, Refused
 
 HOLD_PLACED: Final = "hold-placed"
 HOLD_RELEASED: Final = "hold-released"
+HOLD_REVIEWED: Final = "hold-reviewed"
 PROPOSED: Final = "proposed"
 APPROVED: Final = "approved"
 NOTICE_WRITTEN: Final = "notice-written"

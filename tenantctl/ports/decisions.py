@@ -55,6 +55,15 @@ class Decisions(Protocol):
             NotFound: the tenant is under no hold for this case.
         """
 
+    def review_hold(self, uid: str, case_reference: str, review_by: datetime, because: str) -> Hold:
+        """Ends a hold and places it anew with another date of review, so that there is no moment without one.
+
+        Journalled without the case.
+
+        Raises:
+            NotFound: the tenant is under no hold for this case.
+        """
+
     def holds(self, uid: str | None = None) -> Sequence[Hold]:
         """The open holds, oldest first, of one tenant or of all."""
 

@@ -113,6 +113,25 @@ class DecisionsContract:
         with pytest.raises(NotFound, match="AZ 2"):
             office.decisions.release_hold(tenant.uid, "AZ 2", "why")
 
+    def test_a_review_keeps_the_hold_and_leaves_no_moment_without_one(self, office: Office) -> None:
+        """What was placed and when it was to be reviewed stay on record; work that is under way goes on."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        first = office.decisions.place_hold(tenant.uid, "AZ 1", office.registry.now())
+        other = office.decisions.place_hold(tenant.uid, "AZ 2", office.registry.now())
+        until = office.registry.now() + 90 * A_DAY
+        with pytest.raises(NotFound, match="AZ 3"):
+            office.decisions.review_hold(tenant.uid, "AZ 3", until, "asked")
+        placed = office.colleagues_decisions.review_hold(tenant.uid, "AZ 1", until, "the court wants it still")
+        assert (placed.case_reference, placed.review_by, placed.placed_by) == ("AZ 1", until, office.colleague.actor())
+        assert placed.id not in {first.id, other.id}
+        with office.registry.fenced(lease) as writes:
+            assert {one.id for one in writes.holds()} == {placed.id, other.id}
+        assert {one.id for one in office.decisions.holds(tenant.uid)} == {placed.id, other.id}
+        assert office.events(tenant.uid)[-1] == "hold-reviewed"
+        assert not any("AZ 1" in entry.body for entry in office.registry.entries(tenant.uid))
+        office.decisions.release_hold(tenant.uid, "AZ 1", "over")
+        assert [one.id for one in office.decisions.holds(tenant.uid)] == [other.id]
+
     # What takes two people
 
     def test_two_approvals_are_two_peoples(self, office: Office) -> None:

@@ -101,6 +101,20 @@ class MemoryDecisions:
         self._registry.make_due(uid)
         return ended
 
+    def review_hold(self, uid: str, case_reference: str, review_by: datetime, because: str) -> Hold:
+        """Ends a hold and places it anew, with nothing in between."""
+        with self._shelf.writing(uid), self._ledger.lock:
+            known = next((one for one in self._ledger.open_holds(uid) if one.case_reference == case_reference), None)
+            if known is None:
+                raise rules.no_hold(uid, case_reference)
+            self._ledger.holds[known.id] = replace(known, **self._ending(because))
+            number = len(self._ledger.holds) + 1
+            now, actor = self._registry.now(), self._registry.actor()
+            placed = self._ledger.holds[number] = Hold(number, uid, case_reference, review_by, now, actor)
+            self._append(uid, rules.HOLD_REVIEWED, {"hold": known.id, "goes_on_as": number})
+        self._registry.make_due(uid)
+        return placed
+
     def holds(self, uid: str | None = None) -> Sequence[Hold]:
         """The open holds, oldest first."""
         return self._ledger.open_holds(uid)

@@ -100,15 +100,20 @@ class PostgresDecisions:
 
     def release_hold(self, uid: str, case_reference: str, because: str) -> Hold:
         """Ends a hold."""
-        columns = schema.holds.c
-        ending = update(schema.holds).where(
-            columns.tenant_uid == uid, columns.case_reference == case_reference, columns.ended_at.is_(None)
-        )
         with self._transaction() as connection:
-            row = connection.execute(ending.values(ended_because=because).returning(schema.holds)).first()
-            if row is None:
-                raise rules.no_hold(uid, case_reference)
-            append(connection, uid, rules.HOLD_RELEASED, {"hold": row.id})
+            ended = _end_hold(connection, uid, case_reference, because)
+            append(connection, uid, rules.HOLD_RELEASED, {"hold": ended.id})
+            make_due(connection, uid, None)
+            return ended
+
+    def review_hold(self, uid: str, case_reference: str, review_by: datetime, because: str) -> Hold:
+        """Ends a hold and places it anew, with nothing in between."""
+        with self._transaction() as connection:
+            _lock_tenant(connection, uid)
+            ended = _end_hold(connection, uid, case_reference, because)
+            values = {"tenant_uid": uid, "case_reference": case_reference, "review_by": review_by}
+            row = connection.execute(insert(schema.holds).values(values).returning(schema.holds)).one()
+            append(connection, uid, rules.HOLD_REVIEWED, {"hold": ended.id, "goes_on_as": row.id})
             make_due(connection, uid, None)
             return Hold(**row._mapping)
 
@@ -203,6 +208,17 @@ class PostgresDecisions:
     def _transaction(self) -> Iterator[Connection]:
         with answering(), self._engine.begin() as connection:
             yield connection
+
+
+def _end_hold(connection: Connection, uid: str, case_reference: str, because: str) -> Hold:
+    columns = schema.holds.c
+    ending = update(schema.holds).where(
+        columns.tenant_uid == uid, columns.case_reference == case_reference, columns.ended_at.is_(None)
+    )
+    row = connection.execute(ending.values(ended_because=because).returning(schema.holds)).first()
+    if row is None:
+        raise rules.no_hold(uid, case_reference)
+    return Hold(**row._mapping)
 
 
 def _lock_tenant(connection: Connection, uid: str) -> None:

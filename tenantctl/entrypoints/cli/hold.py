@@ -48,6 +48,25 @@ def release(tenant: str, case_reference: str, reason: str) -> None:
     click.echo(f"Hold {ended.id} of tenant {one.label} is released{still}.")
 
 
+@hold.command()
+@click.argument("tenant")
+@case_option
+@click.option("--review-by", required=True, metavar="DATE", help="When somebody asks the next time.")
+@click.option("--reason", required=True, help="Who wants it kept still; on record.")
+def review(tenant: str, case_reference: str, review_by: str, reason: str) -> None:
+    """Record that the hold of TENANT for one case is still needed; it stands without a break."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.entrypoints.cli.moments import moment_of
+    from tenantctl.offboarding.holding import request_review
+
+    moment = moment_of(review_by, "--review-by")
+    assert moment is not None, "the option is required"
+    with opened_world() as world:
+        one = world.registry.find(tenant)
+        placed = request_review(world, one, case_reference=case_reference, review_by=moment, because=reason)
+    click.echo(f"Tenant {one.label} stays held, as hold {placed.id}, to be reviewed by {placed.review_by:%Y-%m-%d}.")
+
+
 @hold.command(name="list")
 @click.option("--tenant", metavar="TENANT", help="Only the holds of this tenant.")
 @output_option
