@@ -47,7 +47,11 @@ class Safeguard:
 def safeguards(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Safeguard]:
     """Every condition, met or not, in the order in which a person would ask."""
     for safeguard in _conditions(facts, policies, now=now):
-        yield safeguard if safeguard.holds else _waived(safeguard, facts, policies, now=now)
+        if safeguard.holds:
+            yield safeguard
+        else:
+            since = safeguard.since or facts.tenant.destroy_after
+            yield _waived(replace(safeguard, since=since), facts, policies, now=now)
 
 
 def _conditions(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Safeguard]:
@@ -72,10 +76,9 @@ def destruction_blockers(facts: Facts, policies: Policies, *, now: datetime) -> 
     late = is_overdue(facts.tenant, policies, now=now)
     for safeguard in safeguards(facts, policies, now=now):
         if not safeguard.holds:
-            since = safeguard.since or facts.tenant.destroy_after
             # A hold lasts as long as its case: it is its review that is alarmed.
             alarm = safeguard.code in ALWAYS_ALARMED or (late and safeguard.code != "hold")
-            yield Blocker(safeguard.code, safeguard.finding, since=since, alarm=alarm)
+            yield Blocker(safeguard.code, safeguard.finding, since=safeguard.since, alarm=alarm)
 
 
 def is_overdue(tenant: Tenant, policies: Policies, *, now: datetime) -> bool:

@@ -171,7 +171,8 @@ def explain(name: str, output: Output) -> None:
     if explanation.safeguards:
         click.echo("Safeguards of its destruction")
         for guard in explanation.safeguards:
-            click.echo(f"  [{'x' if guard.holds else ' '}] {guard.code}: {guard.finding}")
+            age = f" (since {guard.since:%Y-%m-%d %H:%M} UTC)" if guard.since and not guard.holds else ""
+            click.echo(f"  [{'x' if guard.holds else ' '}] {guard.code}: {guard.finding}{age}")
     _list(
         "Alarms", [f"{alarm.code} since {alarm.since:%Y-%m-%d %H:%M}: {alarm.reason}" for alarm in explanation.alarms]
     )
