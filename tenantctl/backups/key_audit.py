@@ -170,7 +170,7 @@ def _fault(world: World, copy: Copy, there: Sighting[tuple[str, ...]] | None, *,
 def _is_sealed(world: World, copy: Copy) -> bool:
     """Whether the copy's backup has a key at all, and its region a KMS for it: a copy off this cloud has neither."""
     backup = next(one for one in world.registry.backups(copy.tenant_uid) if one.id == copy.backup_id)
-    return backup.recipient is not None and copy.region in world.jurisdictions
+    return backup.recipient is not None and not copy.off_cloud
 
 
 def _foreign(there: Mapping[str, Sighting[tuple[str, ...]]], expected: set[tuple[str, str]]) -> Iterator[KeyFinding]:

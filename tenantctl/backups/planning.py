@@ -29,8 +29,8 @@ LAPSING_BY_DATE: Final = frozenset(
 AFTER_LOSS: Final = "after-loss-of-"  # how the slots of backups begin that replace one
 REMADE_A_DAY_MAX: Final = 2
 SOONEST: Final = timedelta(hours=1)  # what is not urgent is gathered for so long
-# What comes up while a look is under way is for the next one: copies that were sealed, or seen, one after the other come
-# up one after the other, and a look that is held to those too would never be seen to end.
+# What comes up while a look is under way is for the next one: copies that were sealed, or seen, one after the other
+# come up one after the other, and a look that is held to those too would never be seen to end.
 TOGETHER: Final = timedelta(minutes=10)
 
 
