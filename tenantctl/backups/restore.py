@@ -6,7 +6,6 @@ compared with those taken in the dump's snapshot. The scratch database is
 residue: written down before it is made, and swept whatever happens.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from datetime import datetime, timedelta
 
 from tenantctl.backups.attempt import read_manifest
 from tenantctl.backups.keys import open_identity
+from tenantctl.backups.reading import Reading
 from tenantctl.backups.stream import opened
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import (
@@ -26,7 +26,7 @@ from tenantctl.model.backup import (
     TableDigest,
     VerificationLevel,
 )
-from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
+from tenantctl.model.errors import Damaged, NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Blocker, Do, Plan, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import InstanceRole, Tenant
@@ -203,24 +203,19 @@ def _restore_and_compare(work: Work, backup: Backup, copy: Copy, place: ScratchP
     if manifest is None or not manifest.describes(backup):
         yield f"the copy in {copy.region} has no manifest of its own"
         return
-    scratch, sha256 = work.world.scratch, hashlib.sha256()
+    scratch, reading = work.world.scratch, Reading(work, copy)
     identity = open_identity(work.world, backup) if backup.recipient else None
-
-    def checked() -> Iterator[bytes]:
-        for chunk in work.world.vault.read(copy.bucket, copy.object_name):
-            work.heartbeat.check()
-            sha256.update(chunk)
-            yield chunk
-
     scratch.drop(place.instance, place.name)
     scratch.create(place.instance, place.name)
     try:
-        scratch.restore(place.instance, place.name, opened(checked(), identity))
-    except Refused as refused:
-        yield f"it does not restore: {refused.sentence}"
+        scratch.restore(place.instance, place.name, opened(reading.chunks(), identity))
+    except (Damaged, Refused) as fault:
+        if not reading.comes_again():
+            raise Transient(f"A copy came damaged, and otherwise the second time: {fault.sentence}") from fault
+        yield f"it does not restore: {fault.sentence}"
         return
-    if sha256.hexdigest() != backup.sha256:
-        yield f"its SHA-256 is {sha256.hexdigest()}, not {backup.sha256}"
+    if reading.sha256 != backup.sha256:
+        yield f"its SHA-256 is {reading.sha256}, not {backup.sha256}"
     yield from differences(manifest.tables, scratch.digests(place.instance, place.name))
 
 

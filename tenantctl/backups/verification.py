@@ -4,17 +4,17 @@ What fails here is no backup any more: the copy counts as lost, an alarm names
 it, and planning makes another.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tenantctl.backups.keys import open_identity
+from tenantctl.backups.reading import Reading
 from tenantctl.backups.restore import find_backup
 from tenantctl.backups.rotation import read_due
 from tenantctl.backups.stream import opened
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Backup, Copy, CopyState, VerificationLevel
-from tenantctl.model.errors import NotFound, Refused
+from tenantctl.model.errors import Damaged, NotFound, Refused, Transient
 from tenantctl.model.plan import Blocker, Step
 
 VERIFICATION_FAILED = "verification-failed"  # as a restore's
@@ -59,29 +59,26 @@ class ReadCopy:
 
 
 def _read(work: Work, backup: Backup, copy: Copy, level: VerificationLevel) -> str | None:
-    """What is wrong with a copy, in a sentence; None if nothing is."""
-    sha256 = hashlib.sha256()
+    """What is wrong with a copy, in a sentence; None if nothing is.
 
-    def checked() -> Iterator[bytes]:
-        for chunk in work.world.vault.read(copy.bucket, copy.object_name):
-            work.heartbeat.check()
-            sha256.update(chunk)
-            yield chunk
-
+    Raises:
+        Transient: the vault or the KMS did not answer, or the bytes were damaged on their way and not where they lie.
+    """
     identity = open_identity(work.world, backup) if backup.recipient else None
+    reading = Reading(work, copy)
     try:
-        archive = opened(checked(), identity)
+        archive = opened(reading.chunks(), identity)
         if level is VerificationLevel.READ_BACK:
             for _ in archive:
                 pass
         else:
             work.world.scratch.read_through(archive)
-    except NotFound:
-        return "the vault says that it is gone"
-    except Refused as refused:
-        return refused.sentence
-    if sha256.hexdigest() != backup.sha256:
-        return f"its SHA-256 is {sha256.hexdigest()}, not {backup.sha256}"
+    except (Damaged, Refused) as fault:
+        if not reading.comes_again():
+            raise Transient(f"A copy came damaged, and otherwise the second time: {fault.sentence}") from fault
+        return "the vault says that it is gone" if isinstance(fault, NotFound) else fault.sentence
+    if reading.sha256 != backup.sha256:
+        return f"its SHA-256 is {reading.sha256}, not {backup.sha256}"
     return None
 
 

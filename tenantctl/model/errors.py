@@ -59,6 +59,10 @@ class Transient(TenantctlError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class Damaged(Transient):
+    """What came is not what its keeper says that it has: damaged on the way, or where it lies."""
+
+
 class LeaseLost(TenantctlError):
     """Another worker holds this tenant now: stop at once, write nothing more."""
 
