@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import closing
 
 from tenantctl.adapters.postgres import dump
 from tenantctl.adapters.postgres.child_process import ChildProcess
@@ -9,6 +10,7 @@ from tenantctl.model.backup import BackupState, VerificationLevel
 from tests.faults.children import met_at_work
 from tests.faults.row import Row
 from tests.faults.scene import HOME, PARTNER, Scene, keys_of, vault_of
+from tests.localcloud.company import VERIFY_INSTANCE
 
 WORKER = "kill -9 of the worker"
 MANIFEST = r"/o\?uploadType=multipart"
@@ -89,8 +91,14 @@ def before_the_restore(scene: Scene) -> None:
 
 def in_the_restore(scene: Scene) -> None:
     assert scene.sweep() == 0
-    scene.fault("/download.*dump.zst.age", "delay", method="GET", times=1)  # lets the first piece pass
-    scene.kill_in("/download.*dump.zst.age", "GET", command="backup verify")
+    restoring = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 's\\_%'"
+    with closing(scene.world.sessions.connect(VERIFY_INSTANCE, "postgres")) as watcher:
+        worker = scene.company.start("backup", "verify", scene.tenant.label)
+        while watcher.execute(restoring.encode()).fetchone() == (0,):
+            assert worker.poll() is None, worker.communicate()
+            time.sleep(0.005)
+        worker.kill()
+        worker.communicate()
     assert scene.newest().verified_level is not VerificationLevel.RESTORED
 
 
@@ -179,7 +187,7 @@ KILLS = (
     Row(
         "L3",
         WORKER,
-        held("the second piece of the download"),
+        "killed once pg_restore has logged in",
         "its half-restored database is swept",
         in_the_restore,
         bulky=True,

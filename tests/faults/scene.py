@@ -35,8 +35,8 @@ LEASE = timedelta(minutes=6)  # in which the lease of a worker that was killed e
 DATA = (
     "CREATE TYPE mood AS ENUM ('glad', 'sad')",
     "CREATE TABLE orders (id int PRIMARY KEY, note text NOT NULL, mood mood NOT NULL, at timestamptz NOT NULL)",
-    "INSERT INTO orders SELECT i, repeat('note ' || i, 5), 'glad', '2026-01-01'::timestamptz + i * '1 min'::interval"
-    " FROM generate_series(1, 300) i",
+    """INSERT INTO orders SELECT i, repeat('note ' || i, 5), 'glad', '2026-01-01'::timestamptz + i * '1 min'::interval
+       FROM generate_series(1, 300) i""",
     'CREATE TABLE "odd ""name"" Ω" (id int REFERENCES orders, twice int GENERATED ALWAYS AS (id * 2) STORED)',
     'INSERT INTO "odd ""name"" Ω" SELECT id FROM orders',
     "SELECT lo_from_bytea(0, '\\x00ff00'::bytea)",
@@ -44,8 +44,8 @@ DATA = (
 # Four megabytes that no compression makes smaller: more than a pipe, a chunk or a queue takes in at once.
 BULK = (
     "CREATE TABLE bulk (piece bytea NOT NULL)",
-    "INSERT INTO bulk SELECT (SELECT string_agg(sha512((i * 1000 + j)::text::bytea), '') FROM generate_series(1, 1000) j)"
-    " FROM generate_series(1, 70) i",
+    """INSERT INTO bulk SELECT (SELECT string_agg(sha512((i * 1000 + j)::text::bytea), '')
+       FROM generate_series(1, 1000) j) FROM generate_series(1, 70) i""",
 )
 
 

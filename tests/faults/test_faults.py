@@ -1,6 +1,5 @@
 """Every fault of the table, on the whole path: the real clients, programs and servers, on a local cloud."""
 
-import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,10 +13,21 @@ from tenantctl.config import load_settings
 from tests.faults.ending import ends_well
 from tests.faults.row import Row
 from tests.faults.scene import Scene
-from tests.faults.table import TABLE
+from tests.faults.table import TABLE, page
+from tests.house.repository import ROOT
 from tests.localcloud.company import Company, throw_away_company
 
 SECONDS = 1.0  # minutes of trouble are those that outlast all patience: here it is shorter than in production
+
+
+ROWS_MIN = 40
+
+
+def test_the_table_is_on_paper() -> None:
+    """`make docs` would change nothing, and the table is as long as was promised."""
+    assert (ROOT / "docs/FAULTS.md").read_text(encoding="utf-8") == page()
+    assert len(TABLE) >= ROWS_MIN
+    assert len({row.commit for row in TABLE}) == len(TABLE)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,11 @@ import click
 
 from tenantctl.entrypoints.cli.main import cli
 from tenantctl.model.lifecycle import diagram
+from tests.faults import table
 from tests.house.repository import ROOT
 
 COMMANDS_PAGE = ROOT / "docs/COMMANDS.md"
+FAULTS_PAGE = ROOT / "docs/FAULTS.md"
 ARCHITECTURE_PAGE = ROOT / "docs/ARCHITECTURE.md"
 DIAGRAM_BEGINS, DIAGRAM_ENDS = "<!-- states: begin -->", "<!-- states: end -->"
 WIDTH = 100
@@ -61,5 +63,6 @@ def architecture_page() -> str:
 
 
 if __name__ == "__main__":
+    FAULTS_PAGE.write_text(table.page(), encoding="utf-8")
     COMMANDS_PAGE.write_text(commands_page(), encoding="utf-8")
     ARCHITECTURE_PAGE.write_text(architecture_page(), encoding="utf-8")
