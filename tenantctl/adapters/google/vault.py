@@ -22,7 +22,7 @@ from tenantctl.adapters.google.answers import AlreadyThere, explaining
 from tenantctl.adapters.google.resumable import CHUNK_UNIT, ResumableUpload
 from tenantctl.adapters.google.transport import TimeLimits, Watch, watched_session
 from tenantctl.adapters.retry import Patience
-from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
+from tenantctl.model.errors import Damaged, NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
 from tenantctl.ports.vault import BucketSeen, ObjectSeen, Upload
 
@@ -247,7 +247,7 @@ class GoogleVault:
             checksum.update(chunk)
             yield chunk
         if base64.b64encode(checksum.digest()).decode() != seen.crc32c:
-            raise Transient(f"What was read of {_address(bucket, name)} is not what the store has.")
+            raise Damaged(f"What was read of {_address(bucket, name)} is not what the store has.")
 
     def _chunk(self, blob: Blob, address: str, start: int, end: int) -> bytes:
         try:
@@ -264,7 +264,7 @@ class GoogleVault:
             self._existing(blob.bucket.name, blob.name)  # raises what is true of it
             raise
         if len(chunk) != end - start + 1:
-            raise Transient(f"{address} was cut short after {start + len(chunk)} bytes.")
+            raise Damaged(f"{address} was cut short after {start + len(chunk)} bytes.")
         return chunk
 
 
