@@ -55,7 +55,11 @@ class Reading:
         Raises:
             Transient: the store does not answer.
         """
+        if not self.size and not self._damaged:
+            return True  # nothing was read that could have come otherwise
         again = Reading(self._work, self._copy)
+        if not self.size and not self._damaged:
+            return True  # it was refused before a byte came: nothing on the way can have harmed what nobody read
         try:
             for _ in again.chunks():
                 if again.size >= self.size and not self._damaged:
