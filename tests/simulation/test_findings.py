@@ -33,7 +33,7 @@ def test_a_look_is_not_held_to_what_comes_up_while_it_lasts() -> None:
 
 
 def test_a_manifest_that_goes_later_than_its_copy_is_no_trouble() -> None:
-    """A bucket's lifecycle deletes object by object: until both are gone the copy has not lapsed, and nothing is wrong."""
+    """A bucket deletes object by object: until both are gone the copy has not lapsed, and nothing is wrong."""
     company = Ticking()
     tenant = company.create()
     company.advance(days=1)
@@ -55,11 +55,11 @@ def test_a_manifest_that_goes_later_than_its_copy_is_no_trouble() -> None:
 
 
 def test_a_worker_that_wakes_up_leaves_no_key_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It slept between writing a backup down and keeping its key; others gave the attempt up meanwhile, and made another."""
+    """It slept between writing a backup down and keeping its key; others gave the attempt up meanwhile."""
     company = Ticking()
     tenant = company.create()
     company.advance(days=1)
-    keep, slept = company.key_store.put, []
+    keep, slept = company.key_store.put, list[str]()
 
     def put(region: str, name: str, content: bytes) -> ObjectSeen:
         if not slept:
