@@ -136,12 +136,14 @@ class ShredKey:
                 case Unreachable(reason):
                     raise Transient(f"The key bucket of {copy.region} does not answer: {reason}")
         policy = work.world.policies.backups
+        places = {residue.id: residue for residue in work.world.registry.residues(backup.tenant_uid)}
         with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             until = writes.now + timedelta(days=policy.key_residue_days)
             for copy in wrapped:
                 proof = f"the key bucket in {copy.region} reported it absent at {rfc3339(writes.now)}"
                 writes.put_copy(replace(copy, wrapped_key=None))
-                writes.put_residue(replace(key_residue(copy, policy), lapsed_at=writes.now, proof=proof))
+                place = places.get(copy.key_residue_id) or key_residue(copy, policy)
+                writes.put_residue(replace(place, lapsed_at=writes.now, proof=proof))
             writes.put_residue(
                 Residue(
                     id=f"key-backups/{backup.id}",
