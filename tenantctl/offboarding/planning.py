@@ -50,7 +50,8 @@ def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Pla
         since = rfc3339(facts.tenant.intent_effective_at)
         steps += (Step(Do.MARK_DEACTIVATING, uid, f"cancelled with effect from {since}"),)
     elif (silent := _unreachable(facts)) is not None:
-        return Plan(uid, "deactivate", blockers=(silent,), next_look=now + SOON)
+        upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
+        return Plan(uid, "deactivate", upkeep, (silent,), next_look=now + SOON, each_alone=True)
     if closing := tuple(_closing(facts)):
         if (frozen := frozen_blocker(facts)) is not None:
             return Plan(uid, "deactivate", blockers=(frozen,), next_look=now + SOON)
@@ -70,7 +71,9 @@ def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     """While deactivated: kept closed, its final backup kept whole, and destroyed once grace is over and all holds."""
     tenant = facts.tenant
     if (silent := _unreachable(facts)) is not None:
-        return Plan(tenant.uid, "keep closed", blockers=(silent,), next_look=now + SOON)
+        # Terms do not wait for an instance: what has reached its own is shredded while nothing else can be done.
+        upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
+        return Plan(tenant.uid, "keep closed", upkeep, (silent,), next_look=now + SOON, each_alone=True)
     steps, blockers = tuple(_closing(facts)), tuple[Blocker, ...]()
     if not steps:
         steps = tuple(_notices(facts, policies, now=now))

@@ -107,7 +107,8 @@ def test_a_run_that_met_an_alarm_is_not_a_good_run_and_names_it(
     company.advance(days=2)
     capsys.readouterr()
     assert run(["run", "--json-lines"]) == ExitCode.FINDINGS
-    turn = json.loads(capsys.readouterr().out.splitlines()[-1])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    turn = next(line for line in lines if line["kind"] == "tenant")
     assert turn["blockers"] == ["instance-unreachable"]
 
 

@@ -199,7 +199,7 @@ def test_the_forgotten_have_no_alarm_open(company: Company) -> None:
     newest = company.registry.backups(tenant.uid)[-1]
     lost = next(copy for copy in newest.copies if copy.region == HOME)
     company.vault.lose(lost.bucket, lost.object_name)
-    company.advance(days=1)
+    company.advance(days=1, minutes=15)
     company.run()
     assert "copy-lost" in company.alarms(tenant)
     company.cancel(tenant)
