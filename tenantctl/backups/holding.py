@@ -13,7 +13,7 @@ from typing import Final
 
 from tenantctl.model.backup import Backup, Copy, CopyState
 from tenantctl.model.calendar import ONE_DAY, rfc3339
-from tenantctl.model.decisions import Standing
+from tenantctl.model.decisions import Hold, Standing
 from tenantctl.model.facts import Facts
 from tenantctl.model.plan import Blocker, Do, Plan, Step
 
@@ -56,6 +56,31 @@ def copies_to_hold(backups: Sequence[Backup]) -> tuple[Copy, ...]:
 def copies_to_release(backups: Sequence[Backup]) -> tuple[Copy, ...]:
     """The copies that may be held, whatever became of their backups."""
     return tuple(copy for backup in backups for copy in backup.copies if copy.may_be_held)
+
+
+def kept_places(holds: Sequence[Hold], backups: Sequence[Backup]) -> frozenset[str]:
+    """The ids of the places that last as long as a hold does: copies that are held, or are about to be, and keys."""
+    copies = [copy for backup in backups for copy in backup.copies]
+    kept = {copy.residue_id for copy in copies if copy.may_be_held}
+    if holds:
+        kept |= {copy.residue_id for copy in copies if copy.state is CopyState.WRITTEN}
+        kept |= {copy.key_residue_id for copy in copies if copy.wrapped_key is not None}
+    return frozenset(kept)
+
+
+def holding_sentence(holds: Sequence[Hold], backups: Sequence[Backup]) -> str | None:
+    """How many copies their stores were seen to hold, and why; None where no hold means anything to them."""
+    copies = [
+        copy for backup in backups for copy in backup.copies if copy.state is CopyState.WRITTEN or copy.may_be_held
+    ]
+    if holds:
+        seen = sum(copy.held_at is not None for copy in copies)
+        which = "a legal hold" if len(holds) == 1 else f"{len(holds)} legal holds"
+        return (
+            f"under {which}: {seen} of {len(copies)} copies are held by their stores; none lapses, no key is shredded"
+        )
+    left = sum(copy.may_be_held for copy in copies)
+    return f"under no legal hold any more: {left} copies are still to be let go by their stores" if left else None
 
 
 def to_ask(copies: Sequence[Copy], *, now: datetime) -> tuple[Copy, ...]:

@@ -112,7 +112,7 @@ def certify(record: Record, *, now: datetime, issuer: str, stated_name: str | No
     assert tenant.destroyed_at is not None, "it was refused otherwise"
     assert record.head is not None, "a chain without a head was refused"
     quoted = [entry for entry in record.entries if may_be_quoted(entry)]
-    held = _is_held(record.entries)
+    held = _is_held(record.entries) or any(copy.may_be_held for backup in record.backups for copy in backup.copies)
     evidence = _evidence(quoted)
     places = [_place(residue, record, evidence, held=held, now=now) for residue in record.residues]
     forgotten = _newest(quoted, Event.RESIDUE_LAPSED)

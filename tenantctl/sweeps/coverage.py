@@ -102,7 +102,8 @@ def _faults(
         if later.state is BackupState.SHORT and (newest is None or later.begun_at > newest.begun_at):
             yield f"{SHORT}: backup {later.id} in {len(later.regions_holding())} of {policy.copies_min} regions"
     copies = [copy for backup in backups for copy in backup.copies]
-    late = sum(copy.state is CopyState.WRITTEN and copy.unreadable_after < now for copy in copies)
+    settled = [copy for copy in copies if copy.state is CopyState.WRITTEN and not copy.may_be_held]
+    late = sum(copy.unreadable_after < now for copy in settled)
     if late:
         yield f"still there after their date: {late} copies"
     unread = sum(copy.state is CopyState.WRITTEN and read_due(copy, policy.verification) < now for copy in copies)

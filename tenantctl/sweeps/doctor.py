@@ -6,6 +6,7 @@ Nothing is mended here; each finding says what a person does next.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tenantctl.backups.holding import holding_sentence
 from tenantctl.backups.terms import bucket_faults, copy_regions, off_cloud_copy
 from tenantctl.evidence.anchoring import anchor_due, buckets, registry_seen
 from tenantctl.evidence.restored import registry_blockers
@@ -46,6 +47,7 @@ def examine(world: World) -> Iterator[Finding]:
     yield from _keys(world, regions)
     yield from _anchors(world, registry)
     yield from _strangers(world, registry)
+    yield from _holds(world, registry)
     yield from _tenants(world, registry)
 
 
@@ -167,6 +169,13 @@ def _strangers(world: World, registry: Registry) -> Iterator[Finding]:
             found = strangers(world, instance.name, sight.value) if isinstance(sight, Present) else ()
             for one in found:
                 yield Finding(one.subject, False, f"{one.code}: {one.sentence}", one.remedy)
+
+
+def _holds(world: World, registry: Registry) -> Iterator[Finding]:
+    """A line for each tenant under a hold; what is wrong with one is told by its alarms."""
+    for uid in dict.fromkeys(hold.tenant_uid for hold in world.decisions.holds()):
+        sentence = holding_sentence(world.decisions.holds(uid), registry.backups(uid))
+        yield Finding(f"holds of {uid}", True, sentence or "released a moment ago")
 
 
 def _tenants(world: World, registry: Registry) -> Iterator[Finding]:

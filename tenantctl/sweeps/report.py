@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tenantctl.backups.holding import holding_sentence, kept_places
 from tenantctl.backups.planning import newest_complete, open_residues
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.facts import Facts
@@ -71,6 +72,7 @@ def _last_move(world: World, tenant: Tenant) -> tuple[datetime, str]:
 
 def _next(facts: Facts, planned: Plan, *, now: datetime) -> Iterator[str]:
     tenant = facts.tenant
+    yield from _holding(facts)
     for step in planned.steps:
         yield f"{step.do}: {step.reason}"
     for blocker in planned.blockers:
@@ -98,10 +100,21 @@ def _next(facts: Facts, planned: Plan, *, now: datetime) -> Iterator[str]:
         yield "a worker looks at it as soon as one runs: tenantctl run"
 
 
+def _holding(facts: Facts) -> Iterator[str]:
+    sentence = holding_sentence(facts.standing.holds if facts.standing is not None else (), facts.backups)
+    if sentence is not None:
+        yield sentence
+
+
 def _remaining(facts: Facts) -> Iterator[str]:
+    left = [residue for residue in open_residues(facts.residues) if residue.unreadable_after is not None]
+    kept = kept_places(facts.standing.holds if facts.standing is not None else (), facts.backups)
+    held = sum(residue.id in kept for residue in left)
     remaining: Sequence[datetime] = [
-        residue.unreadable_after for residue in open_residues(facts.residues) if residue.unreadable_after is not None
+        residue.unreadable_after for residue in left if residue.unreadable_after is not None and residue.id not in kept
     ]
+    if held:
+        yield f"{held} places hold bytes or keys of it until the release, and lapse a few days after it at the earliest"
     if remaining:
         yield f"{len(remaining)} places still hold bytes of it; nothing can be read after {rfc3339(max(remaining))}"
 

@@ -29,8 +29,8 @@ def company() -> Company:
 
 def hold(company: Company, tenant: Tenant, *, review_in: timedelta = YEARS, case: str = CASE) -> None:
     """Put a tenant under a hold; nothing else has happened yet."""
-    review_by = company.moment + review_in
-    request_hold(company.bare_world, company.registry.tenant(tenant.uid), case_reference=case, review_by=review_by)
+    now, review_by = company.registry.tenant(tenant.uid), company.moment + review_in
+    request_hold(company.bare_world, now, case_reference=case, review_by=review_by)
 
 
 def release(company: Company, tenant: Tenant, *, case: str = CASE) -> None:
@@ -220,8 +220,8 @@ def test_a_copy_that_is_gone_cannot_be_held_and_is_lost(company: Company) -> Non
     assert list(said[-1]["not_held"]) == [f"{victim.backup_id}/{victim.region}"]
     for _ in days_pass(company, 2):
         pass
-    assert company.alarms(tenant) >= {"copy-lost"}
-    assert "blocked/hold-not-placed" not in company.alarms(tenant)
+    assert "copy-lost" in (alarms := company.alarms(tenant))
+    assert "blocked/hold-not-placed" not in alarms
 
 
 def test_a_held_copy_that_is_gone_is_lost_and_not_lapsed(company: Company) -> None:
@@ -337,9 +337,7 @@ def test_a_crash_at_any_call_is_finished_by_running_again(prepare: Callable[[Com
         company = Company()
         tenant = prepare(company)
         killed = company.run_until_killed(touches)
-        company.moment += timedelta(minutes=40)
-        company.registry.make_due(tenant.uid)
-        company.run()
+        look_again(company, tenant)  # by another worker, once the lease has ended
         look_again(company, tenant)
         for copy in copies(company, tenant):
             assert held(company, copy) is is_held, (touches, copy)

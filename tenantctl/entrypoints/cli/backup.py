@@ -75,7 +75,7 @@ def list_backups(tenant: str, copies: bool, output: Output) -> None:
     if output == "json":
         print_json(list(backups))
     elif copies:
-        headers = ["backup", "region", "state", "bytes", "written", "seen", "lapses", "object"]
+        headers = ["backup", "region", "state", "bytes", "written", "seen", "lapses", "held", "object"]
         print_table(headers, [_copy_row(copy) for known in backups for copy in known.copies])
     else:
         headers = ["backup", "slot", "class", "state", "begun", "bytes", "tables", "rows", "verified", "copies in"]
@@ -120,9 +120,8 @@ def _status_row(line: "TenantBackups") -> list[object]:
 
 
 def _copy_row(copy: "Copy") -> list[object]:
-    place = f"gs://{copy.bucket}/{copy.object_name}"
-    moments = [copy.written_at, copy.seen_at, copy.lapses_at]
-    return [copy.backup_id, copy.region, copy.state, copy.size, *moments, place]
+    moments = [copy.written_at, copy.seen_at, copy.lapses_at, copy.held_at]
+    return [copy.backup_id, copy.region, copy.state, copy.size, *moments, copy.address]
 
 
 def _backup_row(known: "Backup") -> list[object]:

@@ -116,17 +116,27 @@ def _chain(registry: "Registry", uid: str) -> "tuple[Sequence[Entry], Head | Non
 @output_option
 def residue(tenant: str, show_all: bool, output: Output) -> None:
     """Show every place where bytes of TENANT are, and the date after which nothing there can be read."""
+    from tenantctl.backups.holding import kept_places
     from tenantctl.bootstrap import opened_world
 
     with opened_world(looks_only=True) as world:
         one = world.registry.find(tenant)
         residues = world.registry.residues(one.uid)
+        kept = kept_places(world.decisions.holds(one.uid), world.registry.backups(one.uid))
     listed = [place for place in residues if show_all or place.lapsed_at is None]
     if output == "json":
-        print_json(listed)
+        print_json([{**vars(place), "held": place.lapsed_at is None and place.id in kept} for place in listed])
         return
     if not listed:
         click.echo(f"Nothing of tenant {one.label} is left anywhere: {len(residues)} places lapsed.")
         return
-    headers = ["kind", "place", "since", "unreadable after", "lapsed", "proof"]
-    print_table(headers, [(r.kind, r.place, r.made_at, r.unreadable_after, r.lapsed_at, r.proof) for r in listed])
+    headers = ["kind", "place", "since", "unreadable after", "held", "lapsed", "proof"]
+    rows = []
+    for r in listed:
+        held = "until released" if r.lapsed_at is None and r.id in kept else None
+        rows.append((r.kind, r.place, r.made_at, r.unreadable_after, held, r.lapsed_at, r.proof))
+    print_table(headers, rows)
+    if any(row[4] for row in rows):
+        click.echo(
+            "\nWhat is held for the law can be read until it is released; then until its date, or a few days more."
+        )

@@ -85,6 +85,7 @@ def terms(deleted_at: str | None, output: Output) -> None:
     spare = f"{(promised - latest).days} days before the promised {promised:%Y-%m-%d}"
     click.echo(f"\nThe last byte is unreadable by {latest:%Y-%m-%d}, {spare}.")
     click.echo(f"The same holds in each of {len(regions)} regions: {', '.join(regions)}.")
+    click.echo("The one exception is a legal hold: what is held goes on to its term only when it is released.")
 
 
 def _sum(delays: Mapping[str, int]) -> str:
