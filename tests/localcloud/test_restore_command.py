@@ -40,6 +40,12 @@ def company() -> Iterator[Company]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def backup(company: Company) -> str:
+    """The id of the backup that is restored."""
+    return newest(company, "acme")
+
+
 @contextmanager
 def session(company: Company, name: str) -> Iterator[Any]:
     """A customer's session, with a new password."""
@@ -72,9 +78,8 @@ def newest(company: Company, name: str) -> str:
     return str([one for one in backups if one["state"] == "complete"][-1]["id"])
 
 
-def test_a_backup_becomes_a_new_tenant(company: Company) -> None:
+def test_a_backup_becomes_a_new_tenant(company: Company, backup: str) -> None:
     """Rows, policies, views and grants as they were when it was made; the old one as it is; evidence in both chains."""
-    backup = newest(company, "acme")
     said = company.do("backup", "restore", backup, "--into", "acme-again", *BASIS, "--wait")
     assert "is active" in said
     with session(company, "acme-again") as cursor:
@@ -97,9 +102,8 @@ def test_a_backup_becomes_a_new_tenant(company: Company) -> None:
     assert "whole" in company.do("journal", "verify")
 
 
-def test_a_drill_reads_the_region_that_is_asked_for_and_leaves_nothing(company: Company) -> None:
+def test_a_drill_reads_the_region_that_is_asked_for_and_leaves_nothing(company: Company, backup: str) -> None:
     """Each region's copy, the same backup twice; and by its id alone."""
-    backup = newest(company, "acme")
     for region in (HOME, PARTNER):
         (one,) = json.loads(company.do("backup", "drill", "--backup", backup, "--from", region, "-o", "json"))
         assert (one["good"], one["region"], one["tables"]) == (True, region, 2)
@@ -133,19 +137,23 @@ def test_a_drill_reads_the_region_that_is_asked_for_and_leaves_nothing(company: 
         (("drill", "acme", "--from", "europe-west1"), 6, "no copy in europe-west1"),
     ],
 )
-def test_bad_input_is_refused_in_a_sentence(company: Company, arguments: tuple[str, ...], code: int, says: str) -> None:
-    """And nothing is made of it."""
-    backup = newest(company, "acme")
+def test_bad_input_is_refused_in_a_sentence(
+    company: Company, backup: str, arguments: tuple[str, ...], code: int, says: str
+) -> None:
     answer = company.ask("backup", *(backup if word == "BACKUP" else word for word in arguments))
     assert answer.code == code, answer
     assert says in answer.err + answer.out
+
+
+def test_what_was_refused_made_nothing(company: Company) -> None:
+    """After all those refusals there is no tenant of that name."""
     assert "x" not in {one["name"] for one in json.loads(company.do("tenant", "list", "-o", "json"))}
 
 
 def test_a_lost_region_is_restored_elsewhere() -> None:
     """Several tenants at a time, from the other region's copies, while nothing of the lost one answers."""
     with throw_away_company(HOME, PARTNER) as company:
-        names = [f"t{number}" for number in range(4)]
+        names = ["t0", "t1"]
         for name in names:
             company.do("tenant", "create", name, "--based-in", PLACE, "--wait")
         with session(company, "t0") as cursor:
