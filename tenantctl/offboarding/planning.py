@@ -30,13 +30,9 @@ from tenantctl.model.policy import Policies
 from tenantctl.model.sighting import Present, Unreachable
 from tenantctl.offboarding.notices import coming, overdue, to_put
 from tenantctl.offboarding.restraints import batch_steps, departure_blockers, frozen_blocker, stopping_blockers
-from tenantctl.offboarding.safeguards import destruction_blockers, final_backup, safeguards
+from tenantctl.offboarding.safeguards import destruction_blockers, erasure_blockers, final_backup
 
 SOON: Final = timedelta(minutes=5)
-# Two people put these aside by approving an erasure; all others stand, those that are added one day too.
-NOT_ASKED_OF_AN_ERASURE: Final = frozenset(
-    {"state", "intent", "grace", "logins-closed", "final-backup", "copies-seen", "notice", "cap"}
-)
 PROOFS_FAILED_MAX: Final = 2  # final backups are locked for most of a year: after so many, one more a day
 
 
@@ -129,10 +125,7 @@ def plan_rest_of_destruction(facts: Facts, *, now: datetime) -> Plan:
 def plan_erasure(facts: Facts, policies: Policies, approved: Proposal, *, now: datetime) -> Plan:
     """An erasure that two people approved: no grace and no final backup, and yet never the wrong database."""
     uid = facts.tenant.uid
-    found = safeguards(facts, policies, now=now)
-    lacking = [one for one in found if one.code not in NOT_ASKED_OF_AN_ERASURE and not one.holds]
-    if lacking:
-        blockers = tuple(Blocker(one.code, one.finding, one.since, alarm=True) for one in lacking)
+    if blockers := tuple(erasure_blockers(facts, policies, now=now)):
         return Plan(uid, "erase", blockers=blockers, next_look=now + timedelta(hours=1))
     people = " and ".join(sorted({one.actor for one in approved.approvals}))
     reason = f"erasure {approved.digest} for the {approved.content['basis']}, approved by {people}"

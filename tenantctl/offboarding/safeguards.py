@@ -29,6 +29,12 @@ WAIVABLE: Final = frozenset({"copies-seen", "notice"})
 ALWAYS_ALARMED: Final = frozenset({"cap", "registry", "registry-restored"})
 
 
+# Two people put these aside by approving an erasure; all others stand, those that are added one day too.
+NOT_ASKED_OF_AN_ERASURE: Final = frozenset(
+    {"state", "intent", "grace", "logins-closed", "final-backup", "copies-seen", "notice", "cap"}
+)
+
+
 @dataclass(frozen=True)
 class Safeguard:
     """One condition of a destruction: its code, whether it holds, and what was found.
@@ -79,6 +85,13 @@ def destruction_blockers(facts: Facts, policies: Policies, *, now: datetime) -> 
             # A hold lasts as long as its case: it is its review that is alarmed.
             alarm = safeguard.code in ALWAYS_ALARMED or (late and safeguard.code != "hold")
             yield Blocker(safeguard.code, safeguard.finding, since=safeguard.since, alarm=alarm)
+
+
+def erasure_blockers(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[Blocker]:
+    """The conditions that stand for an approved erasure too, and are not met: somebody waits for it."""
+    for safeguard in safeguards(facts, policies, now=now):
+        if safeguard.code not in NOT_ASKED_OF_AN_ERASURE and not safeguard.holds:
+            yield Blocker(safeguard.code, safeguard.finding, since=safeguard.since, alarm=True)
 
 
 def is_overdue(tenant: Tenant, policies: Policies, *, now: datetime) -> bool:
