@@ -13,7 +13,7 @@ from tests.faults.scene import HOME, LEASE, Scene, vault_of
 def the_clock_leaps_in_the_dump(scene: Scene) -> None:
     with met_at_work(dump, lambda _: scene.cloud.advance(LEASE)):
         scene.sweep()
-    assert not any(one.regions_holding() for one in scene.backups())
+    assert scene.backups()[0].regions_holding() == ()
 
 
 def the_clock_leaps_a_week_in_an_upload(scene: Scene) -> None:

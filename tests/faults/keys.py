@@ -45,7 +45,7 @@ def a_key_bucket_is_down_for_a_shredding(scene: Scene) -> None:
     assert scene.sweep() == 5
     scene.cloud.clear_faults()
     scene.fault(keys_of(PARTNER), method="DELETE")
-    scene.sweep_later(minutes=10)
+    scene.sweep_later(hours=25)
     failed = next(one for one in scene.backups() if one.state is BackupState.FAILED)
     assert all(copy.wrapped_key for copy in failed.copies)
 

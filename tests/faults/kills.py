@@ -128,10 +128,10 @@ def by_ctrl_c(scene: Scene) -> None:
 
 
 def _fail_one(scene: Scene) -> str:
-    """A backup of which nothing came, so that its key is to be shredded with the next run; its id."""
+    """A backup of which nothing came, so that its key is to be shredded a day later; its id."""
     with met_at_work(dump, ChildProcess.kill):
         assert scene.sweep() == 5
-    scene.later(minutes=10)
+    scene.later(hours=25)
     return scene.backups()[-1].id
 
 
