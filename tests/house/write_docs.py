@@ -10,6 +10,8 @@ from tenantctl.entrypoints.cli.main import cli
 from tenantctl.model.lifecycle import diagram
 from tests.faults import table
 from tests.house.repository import ROOT
+from tests.simulation.mutants import PAGE as MUTANTS_PAGE
+from tests.simulation.mutants import page as mutants_page
 
 COMMANDS_PAGE = ROOT / "docs/COMMANDS.md"
 FAULTS_PAGE = ROOT / "docs/FAULTS.md"
@@ -66,3 +68,4 @@ if __name__ == "__main__":
     FAULTS_PAGE.write_text(table.page(), encoding="utf-8")
     COMMANDS_PAGE.write_text(commands_page(), encoding="utf-8")
     ARCHITECTURE_PAGE.write_text(architecture_page(), encoding="utf-8")
+    MUTANTS_PAGE.write_text(mutants_page(), encoding="utf-8")

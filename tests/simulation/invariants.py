@@ -30,6 +30,8 @@ StateRule = Callable[[Town, Life], Iterator[str]]
 def no_early_drop(town: Town, told: Happening) -> Iterator[str]:
     """1: only after 21 days of 24 hours of closed logins, and not before any end of grace that was on record."""
     life = town.truth.lives[told.uid]
+    if life.erasure_approved_at is not None and told_of_erasure(town, told):
+        return
     if life.closed_since is None:
         yield "its database was dropped while its customer could log in"
     elif told.at - life.closed_since < GRACE:
@@ -43,8 +45,15 @@ def no_early_end_of_grace(town: Town, told: Happening) -> Iterator[str]:
     before, after = told.found["before"], told.found["after"]
     if after.state is State.DESTROYING and before.state is not State.DESTROYING:
         yield from no_early_drop(town, told)
-        if before.wanted != "leaving":
+        if after.wanted == "living":
             yield "its destruction began though it is wanted"
+        yield from nothing_while_held_or_frozen(town, told, since_renewal=False)
+        yield from within_the_cap(town, told, "destroy")
+    if after.state is State.DEACTIVATING and before.state is not State.DEACTIVATING:
+        yield from (
+            found for found in nothing_while_held_or_frozen(town, told, since_renewal=False) if "frozen" in found
+        )
+        yield from within_the_cap(town, told, "deactivate")
 
 
 def grace_is_never_shortened(town: Town, told: Happening) -> Iterator[str]:
@@ -61,6 +70,8 @@ def grace_is_never_shortened(town: Town, told: Happening) -> Iterator[str]:
 def no_drop_without_final_backup(town: Town, told: Happening) -> Iterator[str]:
     """4: a final backup of this very closing held all that was dropped, in two regions, and was restored once."""
     life = town.truth.lives[told.uid]
+    if life.erasure_approved_at is not None and told_of_erasure(town, told):
+        return
     for made in life.backups.values():
         if made.retention_class is RetentionClass.FINAL and made.archive == told.found["archive"]:
             after_closing = life.closed_since is not None and made.begun_at >= life.closed_since
@@ -91,7 +102,10 @@ def no_key_goes_early(town: Town, told: Happening) -> Iterator[str]:
     made: MadeBackup = told.found["backup"]
     made.keys_gone_at = told.at if not made.keys else None
     early = [copy for copy in made.copies.values() if copy.gone_at is None and told.at < copy.term_ends]
-    if early and made.id in _claimed(town, told.uid):
+    life = town.truth.lives[told.uid]
+    if life.held and min(life.held.values()) < (town.truth.renewed_at or told.at):
+        yield f"the key of backup {made.id} was removed while it was held"
+    if early and made.id in _claimed(town, told.uid) and not told_of_erasure(town, told):
         yield f"the key of backup {made.id} was removed in {told.found['region']} before {early[0].term_ends}"
 
 
@@ -103,6 +117,8 @@ def nothing_readable_late(town: Town, life: Life) -> Iterator[str]:
         left = [copy.region for copy in made.copies.values() if is_there(town.vault, copy.bucket, copy.name)]
         kept = timedelta(days=town.policies.backups.key_residue_days)
         shredded = made.keys_gone_at is not None and made.keys_gone_at + kept <= town.moment
+        if town.truth.lives[uid].was_held:
+            continue  # held copies are the one exception to a term
         if left and (not shredded or _registry_has_key(town, made)):
             yield f"backup {made.id}, begun {made.begun_at}, can still be read in {', '.join(left)}"
 
@@ -209,7 +225,9 @@ def destroyed_is_gone(town: Town, told: Happening) -> Iterator[str]:
 
 
 def forgotten_is_gone(town: Town, told: Happening) -> Iterator[str]:
-    """42: nothing of a forgotten tenant is anywhere, and every window of the platform has passed."""
+    """42: nothing of a forgotten tenant is anywhere, no hold is open, and every window of the platform has passed."""
+    if town.truth.lives[told.uid].held:
+        yield "it is forgotten, and was held"
     life, lifecycle = town.truth.lives[told.uid], town.policies.lifecycle
     for made in life.backups.values():
         there = [copy.region for copy in made.copies.values() if is_there(town.vault, copy.bucket, copy.name)]
@@ -236,6 +254,36 @@ def names_go_with_the_rest(town: Town, told: Happening) -> Iterator[str]:
         town.truth.lives[told.uid].blanked_at = told.at
         if after.state not in {State.DESTROYED, State.REQUESTED, State.FORGOTTEN}:
             yield f"its name was blanked while it is {after.state}"
+
+
+def nothing_while_held_or_frozen(town: Town, told: Happening, *, since_renewal: bool = True) -> Iterator[str]:
+    """43: nothing is destroyed while held or frozen by what the registry had when the worker last heard of it."""
+    known_until = (town.truth.renewed_at or told.at) if since_renewal else told.at
+    if any(since < known_until for since in town.truth.lives[told.uid].held.values()):
+        yield f"it was held, and {told.kind} at {told.at}"
+    if any(since < known_until for since in town.truth.frozen.values()):
+        yield f"its region was frozen, and {told.kind} at {told.at}"
+
+
+def within_the_cap(town: Town, told: Happening, act: str) -> Iterator[str]:
+    """44: within 24 hours no more leave than the cap allows, but for those that two people let through, or erased."""
+    life, caps = town.truth.lives[told.uid], town.policies.lifecycle.caps
+    day = timedelta(hours=24)
+    let_through = life.let_through_at.get(act)
+    exempt = (let_through is not None and told.at - let_through <= day) or told_of_erasure(town, told)
+    done = sum(one == act and told.at - at < day for one, at in town.truth.departures)
+    town.truth.departures.append((act, told.at))
+    cap = caps.destroy if act == "destroy" else caps.deactivate
+    alive = sum(book.tenant.state not in {State.DESTROYED, State.FORGOTTEN} for book in town.registry.books().values())
+    most = min(cap.tenants_max, int(max(alive, caps.percent_of_at_least) * cap.percent_max / 100))
+    if not exempt and done + 1 > most:
+        yield f"it was the {done + 1}th to {act} within a day, and {most} may be"
+
+
+def told_of_erasure(town: Town, told: Happening) -> bool:
+    """Whether two people approved the erasure of this tenant, and the registry says that it goes by that."""
+    approved = town.truth.lives[told.uid].erasure_approved_at is not None
+    return approved and town.registry.book(told.uid).tenant.wanted == "erased"
 
 
 def effects_happen_once(town: Town, told: Happening) -> Iterator[str]:
@@ -327,6 +375,7 @@ AT: Final[Mapping[str, tuple[tuple[int, Rule], ...]]] = {
         (4, no_drop_without_final_backup),
         (5, nothing_of_anothers),
         (23, effects_happen_once),
+        (43, nothing_while_held_or_frozen),
     ),
     "key-removed": ((8, no_key_goes_early),),
     "sealed": ((30, sealed_is_on_record),),

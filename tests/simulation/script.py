@@ -7,13 +7,14 @@ from random import Random
 from typing import Final
 
 from tests.simulation.acts import ACTS, Act
+from tests.simulation.people import PEOPLE
 from tests.simulation.weather import FAULTS
 
 DAY: Final = 24.0
 GRACE: Final = 21 * DAY
 LEFTOVERS: Final = 380 * DAY  # from a destruction until a tenant is forgotten, with something to spare
 HOUSEHOLDS: Final = 6
-assert FAULTS, "the weather's acts are in the table too"
+assert len(FAULTS) + len(PEOPLE) > 2, "the acts of weather and people are in the table too"
 
 # How often something befalls a household in a year, besides what its own life brings.
 BEFALLS: Final = {
@@ -30,6 +31,8 @@ BEFALLS: Final = {
     "fault": 8.0,
     "pause": 2.0,
     "request-in-the-middle": 0.5,
+    "place-hold": 0.25,
+    "erase": 0.12,
 }
 # How often something befalls the whole world in a year.
 WEATHER: Final = {
@@ -40,6 +43,10 @@ WEATHER: Final = {
     "buckets-rest": 0.5,
     "bucket-eased": 0.5,
     "new-policy": 1.0,
+    "new-caps": 1.5,
+    "freeze": 3.0,
+    "approve": 30.0,
+    "tell-customers": 60.0,
 }
 TROUBLES: Final = ("fault", "fault", "fault", "pause", "request-in-the-middle")  # where a life turns
 assert {*BEFALLS, *WEATHER, *TROUBLES, "sign-up"} == set(ACTS), "each act of the table can happen"

@@ -119,13 +119,13 @@ class Town:
         self.chance.begin(self.seed, uid, owner, self.moment.isoformat())
         waiting = [fault for fault in self.faults.get(uid, ()) if not fault.happened]
         world = troubled(self.world, Trouble(waiting)) if waiting else self.world
-        outer, turn = self.truth.turn, None
+        outer, renewed_at, turn = self.truth.turn, self.truth.renewed_at, None
         try:
             turn = next(Worker(world, observe_and_plan, ACTIONS, owner, None, uid).turns(), None)
         except (Crash, TenantctlError):
             pass  # dead, or the registry did not answer: whoever is next finds what is left
         finally:
-            self.truth.turn = outer
+            self.truth.turn, self.truth.renewed_at = outer, renewed_at
         if waiting:
             self.injected += sum(fault.happened for fault in waiting)
             self.faults[uid] = [fault for fault in waiting if not fault.happened]
@@ -148,14 +148,12 @@ class Town:
 
     def works_between(self, uid: str, pause: timedelta) -> None:
         """While a worker sleeps in the middle of its turn: time passes, and others do the tenant's work."""
-        outer, self.faults[uid] = self.truth.turn, self.faults.get(uid, [])
-        set_aside, self.faults[uid] = self.faults[uid], []
+        set_aside, self.faults[uid] = self.faults.get(uid, []), []
         self.moment += pause
         for number in range(TURNS_AT_ONCE_MAX):
             if self.work(uid, f"other-{number}") is None:
                 break
         self.faults[uid] = set_aside
-        self.truth.turn = outer
 
     def _assembled(self) -> AssembledWorld:
         return AssembledWorld(

@@ -69,6 +69,13 @@ class Life:
     archive: bytes | None = None  # of the newest dump
     entries: int = 0
     head: str = ""
+    held: dict[str, datetime] = field(default_factory=dict)  # since when, by case
+    was_held: bool = False
+    released_at: datetime | None = None
+    erasure_approved_at: datetime | None = None  # by the second person
+    let_through_at: dict[str, datetime] = field(
+        default_factory=dict
+    )  # when two people approved a batch with it, by act
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,12 @@ class Truth:
     owners: dict[tuple[str, str], str] = field(default_factory=dict)
     promises: deque[tuple[datetime, str, str]] = field(default_factory=deque)
     turn: str | None = None  # whose turn it is for the worker that acts
+    renewed_at: datetime | None = (
+        None  # when that worker was last told that its lease is its own, and nothing newer wanted
+    )
+    frozen: dict[str, datetime] = field(default_factory=dict)  # since when, by scope
+    yes: dict[str, set[str]] = field(default_factory=dict)  # who approved what, by digest
+    departures: list[tuple[str, datetime]] = field(default_factory=list)  # what the caps count, and when
     violations: list[str] = field(default_factory=list)
     checks: int = 0
 

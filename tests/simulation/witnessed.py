@@ -187,7 +187,13 @@ class WitnessedRegistry(MemoryRegistry):
     ) -> Lease | None:
         claimed = super().claim(owner, lease=lease, duty=duty, tenant=tenant)
         self._truth.turn = claimed.tenant_uid if claimed else None
+        self._truth.renewed_at = self.now()
         return claimed
+
+    def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
+        renewed = super().renew(lease, lease_for=lease_for)
+        self._truth.renewed_at = self.now()
+        return renewed
 
     def book(self, uid: str) -> Book:
         """All that the registry has on a tenant."""
