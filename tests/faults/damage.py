@@ -139,7 +139,7 @@ def _file(scene: Scene, copy: Copy) -> Path:
     with closing(sqlite3.connect(f"file:{storage / 'metadata.sqlite3'}?mode=ro", uri=True)) as rows:
         asked = "SELECT file FROM version WHERE bucket = ? AND name = ? AND state = 'live'"
         (name,) = rows.execute(asked, [copy.bucket, copy.object_name]).fetchone()
-    return storage / "bytes" / name[:2] / name
+    return storage / "bytes" / str(name)[:2] / str(name)
 
 
 def _bytes_of(scene: Scene, copy: Copy) -> bytes:

@@ -61,11 +61,10 @@ class Company:
             for retention_class, term in policies().backups.classes.items():
                 name = bucket_name("acme", region, retention_class, term.age_days)
                 self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
-
-        term = policies().anchors
-        for region in term.regions:
-            name = anchor_bucket_name("acme", region, term.age_days)
-            self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
+        anchors = policies().anchors
+        for region in anchors.regions:
+            name = anchor_bucket_name("acme", region, anchors.age_days)
+            self.vault.make_bucket(name, BucketSeen(region, True, anchors.lock_days, anchors.age_days, 0, False))
 
     def clock(self) -> datetime:
         """The one clock."""

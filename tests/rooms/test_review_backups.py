@@ -13,7 +13,7 @@ from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import Hosting, Tenant
 from tenantctl.ports.databases import Dump
 from tenantctl.sweeps.tenants import sweep
-from tests.rooms.company import HOME, PARTNER, Company
+from tests.rooms.company import HOME, Company
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Wanted
 from tenantctl.offboarding.safeguards import ALWAYS_ALARMED, destruction_blockers, safeguards
 from tenantctl.sweeps.planning import plan
+from tests.rooms.held_cases import HELD
 from tests.rooms.rule_facts import CLOSED, DESTROY_AFTER, HOSTING, ONE_HOUR, POLICIES, ripe_facts, standing, with_copy
-from tests.rooms.test_golden_plans import BATCH, FROZEN, HELD, TOO_MANY
+from tests.rooms.test_golden_plans import BATCH, FROZEN, TOO_MANY
 
 SECOND = timedelta(seconds=1)
 IRREVERSIBLE = {Do.MARK_DESTROYING, Do.DROP_DATABASE, Do.DROP_ROLES}
