@@ -148,7 +148,7 @@ def closed_is_closed(town: Town, told: Happening) -> Iterator[str]:
 
 
 def complete_is_complete(town: Town, told: Happening) -> Iterator[str]:
-    """11 and 41: a backup that is said to be complete holds the dump, whole, wherever it is said to be."""
+    """11 and 66: a backup that is said to be complete holds the dump, whole, wherever it is said to be."""
     said = json.loads(told.found["entry"].body)
     made = town.truth.lives[told.uid].backups[said["backup"]]
     if told.found["entry"].event == "backup-complete" and len(said["regions"]) < town.policies.backups.copies_min:
@@ -173,7 +173,7 @@ def one_backup_a_slot(town: Town, told: Happening) -> Iterator[str]:
 
 
 def proved_was_restored(town: Town, told: Happening) -> Iterator[str]:
-    """41: a backup that is said to be proved can be opened, and holds what was dumped."""
+    """66: a backup that is said to be proved can be opened, and holds what was dumped."""
     said = json.loads(told.found["entry"].body)
     made = town.truth.lives[told.uid].backups[said["backup"]]
     made.restored_at = told.at
@@ -202,7 +202,7 @@ def sealed_is_on_record(town: Town, told: Happening) -> Iterator[str]:
 
 
 def done_is_done(town: Town, told: Happening) -> Iterator[str]:
-    """41: a step that the journal calls done has its effect in the world."""
+    """66: a step that the journal calls done has its effect in the world."""
     said, life = json.loads(told.found["entry"].body), town.truth.lives[told.uid]
     instance, database = life.place
     server = town.servers[instance]
@@ -218,14 +218,14 @@ def done_is_done(town: Town, told: Happening) -> Iterator[str]:
 
 
 def destroyed_is_gone(town: Town, told: Happening) -> Iterator[str]:
-    """25 and 41: what is called destroyed is not on its instance any more, neither database nor login."""
+    """25 and 66: what is called destroyed is not on its instance any more, neither database nor login."""
     instance, database = town.truth.lives[told.uid].place
     if database in town.servers[instance].databases or f"l_{told.uid}_1" in town.servers[instance].roles:
         yield "it is called destroyed, and its instance has its database or login"
 
 
 def forgotten_is_gone(town: Town, told: Happening) -> Iterator[str]:
-    """42: nothing of a forgotten tenant is anywhere, no hold is open, and every window of the platform has passed."""
+    """67: nothing of a forgotten tenant is anywhere, no hold is open, and every window of the platform has passed."""
     if town.truth.lives[told.uid].held:
         yield "it is forgotten, and was held"
     life, lifecycle = town.truth.lives[told.uid], town.policies.lifecycle
@@ -257,7 +257,7 @@ def names_go_with_the_rest(town: Town, told: Happening) -> Iterator[str]:
 
 
 def nothing_while_held_or_frozen(town: Town, told: Happening, *, since_renewal: bool = True) -> Iterator[str]:
-    """43: nothing is destroyed while held or frozen by what the registry had when the worker last heard of it."""
+    """47: nothing is destroyed while held or frozen by what the registry had when the worker last heard of it."""
     known_until = (town.truth.renewed_at or told.at) if since_renewal else told.at
     if any(since < known_until for since in town.truth.lives[told.uid].held.values()):
         yield f"it was held, and {told.kind} at {told.at}"
@@ -266,7 +266,7 @@ def nothing_while_held_or_frozen(town: Town, told: Happening, *, since_renewal: 
 
 
 def within_the_cap(town: Town, told: Happening, act: str) -> Iterator[str]:
-    """44: within 24 hours no more leave than the cap allows, but for those that two people let through, or erased."""
+    """48: within 24 hours no more leave than the cap allows, but for those that two people let through, or erased."""
     life, caps = town.truth.lives[told.uid], town.policies.lifecycle.caps
     day = timedelta(hours=24)
     let_through = life.let_through_at.get(act)
@@ -294,7 +294,7 @@ def effects_happen_once(town: Town, told: Happening) -> Iterator[str]:
 
 
 def within_rpo_or_alarmed(town: Town, life: Life) -> Iterator[str]:
-    """40: an active tenant has a backup within the stated hours that opens in two regions, or an open alarm."""
+    """41: an active tenant has a backup within the stated hours that opens in two regions, or an open alarm."""
     book = town.registry.book(life.uid)
     if book.tenant.state is not State.ACTIVE or book.alarms or book.lease is not None:
         return
@@ -331,7 +331,7 @@ def chains_are_whole(town: Town, life: Life) -> Iterator[str]:
 
 
 def everybody_who_left_is_forgotten(town: Town, life: Life) -> Iterator[str]:
-    """42: nobody is kept beyond the promise: a year after its destruction, and some weeks, a tenant is forgotten."""
+    """67: nobody is kept beyond the promise: a year after its destruction, and some weeks, a tenant is forgotten."""
     book = town.registry.book(life.uid)
     late = life.dropped_at is not None and town.moment - life.dropped_at > timedelta(days=430)
     if late and book.tenant.state is not State.FORGOTTEN and not book.alarms:
@@ -375,7 +375,7 @@ AT: Final[Mapping[str, tuple[tuple[int, Rule], ...]]] = {
         (4, no_drop_without_final_backup),
         (5, nothing_of_anothers),
         (23, effects_happen_once),
-        (43, nothing_while_held_or_frozen),
+        (47, nothing_while_held_or_frozen),
     ),
     "key-removed": ((8, no_key_goes_early),),
     "sealed": ((30, sealed_is_on_record),),
@@ -389,20 +389,20 @@ AT: Final[Mapping[str, tuple[tuple[int, Rule], ...]]] = {
 AT_ENTRY: Final[Mapping[str, tuple[tuple[int, Rule], ...]]] = {
     "backup-complete": ((11, complete_is_complete), (14, one_backup_a_slot)),
     "backup-short": ((11, complete_is_complete),),
-    "backup-verified": ((41, proved_was_restored),),
+    "backup-verified": ((66, proved_was_restored),),
     "copy-lapsed": ((12, lapsed_is_gone),),
     "copy-absent": ((25, lapsed_is_gone),),
     "logins-closed": ((33, closed_is_closed),),
-    "step-done": ((41, done_is_done),),
+    "step-done": ((66, done_is_done),),
     "database-gone": ((25, destroyed_is_gone),),
-    "residue-lapsed": ((42, forgotten_is_gone),),
+    "residue-lapsed": ((67, forgotten_is_gone),),
 }
 AFTER_EACH_TURN: Final[tuple[tuple[int, StateRule], ...]] = (
     (9, nothing_readable_late),
-    (40, within_rpo_or_alarmed),
+    (41, within_rpo_or_alarmed),
     (3, grace_ends_in_time),
 )
-AT_THE_END: Final[tuple[tuple[int, StateRule], ...]] = ((29, chains_are_whole), (42, everybody_who_left_is_forgotten))
+AT_THE_END: Final[tuple[tuple[int, StateRule], ...]] = ((29, chains_are_whole), (67, everybody_who_left_is_forgotten))
 
 
 def ask(town: Town, told: Happening) -> None:
