@@ -117,7 +117,7 @@ class WritesContract:
             copies=written,
         )
         office.write(lease, lambda writes: writes.put_backup(complete))
-        lost = replace(written[1], state=CopyState.LOST, repairs=2)
+        lost = replace(written[1], state=CopyState.LOST, repairs=2, held_at=now, hold_asked_at=now)
         office.write(lease, lambda writes: writes.put_copy(lost))
         assert office.registry.backups(tenant.uid) == [replace(complete, copies=(written[0], lost)), second]
 
