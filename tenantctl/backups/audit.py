@@ -49,8 +49,10 @@ def judge(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Ve
             return Verdict(
                 CopyState.ABSENT, f"{copy.region} reported it absent at {rfc3339(now)}: it was never written"
             )
-        case Gone() if copy.held_at is not None:
-            return Verdict(CopyState.LOST, f"{copy.region} reported it absent at {rfc3339(now)}: it was under a hold")
+        case Gone() if copy.held_at is not None:  # certificates quote this sentence, and never say why it was kept
+            return Verdict(
+                CopyState.LOST, f"{copy.region} reported it absent at {rfc3339(now)}: it was to be there still"
+            )
         case Gone() if now < copy.lapses_at:
             return Verdict(
                 CopyState.LOST, f"{copy.region} reported it absent before its term {rfc3339(copy.lapses_at)}"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tenantctl.adapters import decision_rules
+from tenantctl.backups.audit import judge
 from tenantctl.custody.certificate_document import Latest, written_moment
 from tenantctl.custody.certificate_facts import (
     HOLD_PLACED,
@@ -19,9 +20,10 @@ from tenantctl.custody.certificate_facts import (
     refuse_uncertifiable,
 )
 from tenantctl.custody.certificate_verification import faults
-from tenantctl.model.backup import ResidueKind
+from tenantctl.model.backup import Copy, CopyState, ResidueKind
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import LIVING, State
+from tenantctl.model.sighting import Gone
 from tests.rooms import certificate_samples as samples
 from tests.rooms.certificate_samples import ISSUER, TENANT, UID, on, record
 
@@ -158,6 +160,30 @@ def test_under_a_hold_it_says_not_before_and_not_why() -> None:
     assert "hold" not in text_of(held).lower().replace(ISSUER.lower(), "")
     assert "legal" not in text_of(held).lower()
     assert list(faults(held)) == []
+
+
+def test_what_a_store_may_still_keep_has_no_final_date() -> None:
+    """A hold that was released counts until the store was seen to let go."""
+    kept = record(more=[PLACED, RELEASED])
+    backup = kept.backups[0]
+    copy = Copy(
+        backup_id=backup.id,
+        tenant_uid=backup.tenant_uid,
+        region="us-south1",
+        bucket="b",
+        object_name="u/b/dump.zst.age",
+        state=CopyState.WRITTEN,
+        intended_at=on(1),
+        lapses_at=on(40),
+        unreadable_after=on(44),
+        hold_asked_at=on(21),
+    )
+    asked = certify(replace(kept, backups=[replace(backup, copies=(copy,))]), now=on(30), issuer=ISSUER)
+    assert {place.latest.kind for place in asked.places if place.kind == "copy" and place.latest} == {"not-before"}
+    gone = judge(replace(copy, held_at=on(21)), Gone(), now=on(60))
+    assert gone.state is CopyState.LOST
+    assert "hold" not in gone.sentence
+    assert "held" not in gone.sentence
 
 
 def test_after_a_hold_nothing_of_it_is_left() -> None:
