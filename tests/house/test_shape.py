@@ -34,6 +34,7 @@ FILES_OF_A_ROOM = {
 }
 # The rules: what they may know of the time is what they are given.
 PURE = ["model/*.py", "*/planning.py", "offboarding/safeguards.py", "offboarding/grace.py", "backups/schedule.py"]
+PURE += ["offboarding/caps.py", "offboarding/notices.py", "offboarding/restraints.py", "backups/holding.py"]
 PURE += ["evidence/restored.py", "backups/retention.py", "placement/nearest.py", "placement/residency.py"]
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns"}
 
