@@ -126,7 +126,12 @@ class DropDatabase:
         yield from stopped(work)
 
     def act(self, work: Work, step: Step) -> None:
-        """Drops it, for good."""
+        """Drops it, for good, once the registry has said again that nothing forbids it: who slept meanwhile drops nothing.
+
+        Raises:
+            LeaseLost: somebody else has the tenant, or a freeze or a hold came meanwhile.
+        """
+        work.heartbeat.renew()
         work.world.databases.drop_database(work.tenant.hosting)
 
 

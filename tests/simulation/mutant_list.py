@@ -264,14 +264,21 @@ MUTANTS: Final = (
         DESTRUCTION,
         "match work.world.databases.look(work.tenant.hosting):\n            case Gone():\n",
         "match work.world.databases.look(work.tenant.hosting):\n            case Gone() | Unreachable():\n",
-        BY_LIFE,
+        BY_ASKED_FOR,
     ),
     Mutant(
         "a destruction is recorded though the instance did not answer",
         DESTRUCTION,
         'case Unreachable(reason):\n                    yield Blocker("instance-unreachable"',
         'case Unreachable(reason) if False:\n                    yield Blocker("instance-unreachable"',
-        BY_LIFE,
+        BY_ASKED_FOR,
+    ),
+    Mutant(
+        "a worker that slept drops what is held by now, or another's to do",
+        DESTRUCTION,
+        "        work.heartbeat.renew()\n        work.world.databases.drop_database(",
+        "        work.world.databases.drop_database(",
+        ("tests/simulation/test_findings.py",),
     ),
     Mutant(
         "a copy that is gone before its term has lapsed",
@@ -288,10 +295,10 @@ MUTANTS: Final = (
         BY_LIFE,
     ),
     Mutant(
-        "a look is held to what comes up while it lasts",
+        "each copy is looked at at an hour of its own",
         AUDIT,
-        "return not _whose_turn_it_is(work, now=work.world.registry.now() - TOGETHER)",
-        "return not _whose_turn_it_is(work, now=work.world.registry.now() + TOGETHER * 90)",
+        "ahead = timedelta(hours=work.world.policies.backups.look_at_copies_every_hours) / 2",
+        "ahead = timedelta(0)",
         ("tests/simulation/test_findings.py",),
     ),
     Mutant(
@@ -299,7 +306,7 @@ MUTANTS: Final = (
         CARE,
         "residue.unreadable_after is not None and residue.unreadable_after <= now",
         "residue.unreadable_after is not None and residue.made_at <= now",
-        BY_LIFE,
+        BY_ASKED_FOR,
     ),
     Mutant(
         "a key is shredded before the term of its copies",
@@ -327,7 +334,7 @@ MUTANTS: Final = (
         EXECUTOR,
         "    if action.is_done(work, step):\n        return None\n",
         "",
-        BY_CRASHES,
+        BY_ASKED_FOR,
     ),
     Mutant(
         "what forbids a step is not asked just before it",
@@ -348,7 +355,7 @@ MUTANTS: Final = (
         EXECUTOR,
         "if event == BEGUN and _can_be_seen(work, actions, step):",
         "if event == BEGUN:",
-        BY_CRASHES,
+        BY_ASKED_FOR,
     ),
     Mutant(
         "a lease that was taken over still writes (epoch unchecked)",

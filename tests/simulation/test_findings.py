@@ -4,8 +4,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tenantctl.engine.actions import Work
+from tenantctl.engine.heartbeat import Heartbeat
+from tenantctl.engine.worker import LEASE_FOR
 from tenantctl.model.backup import BackupState, CopyState
+from tenantctl.model.errors import LeaseLost
+from tenantctl.model.plan import Do, Plan, Step
 from tenantctl.model.sighting import Present
+from tenantctl.offboarding.destruction import DropDatabase
 from tenantctl.ports.vault import ObjectSeen
 from tests.rooms.company import HOME, PARTNER, Company
 
@@ -52,6 +58,26 @@ def test_a_manifest_that_goes_later_than_its_copy_is_no_trouble() -> None:
     company.run()
     lapsed = next(one for one in company.registry.backups(tenant.uid) if one.id == backup.id)
     assert {copy.state for copy in lapsed.copies} == {CopyState.LAPSED}
+
+
+@pytest.mark.parametrize("meanwhile", ["a hold came", "the lease ended"])
+def test_a_worker_that_wakes_up_drops_nothing(meanwhile: str) -> None:
+    """It slept between its last look and the drop."""
+    company = Ticking()
+    tenant = company.create()
+    company.registry.make_due(tenant.uid)
+    lease = company.registry.claim("sleeper", lease=LEASE_FOR, tenant=tenant.uid)
+    assert lease is not None
+    drop = Step(Do.DROP_DATABASE, tenant.uid, "its time has come")
+    plan = Plan(tenant.uid, "destroy", (drop,))
+    work = Work(company.world, tenant, plan, Heartbeat(company.registry, lease, lease_for=LEASE_FOR))
+    if meanwhile == "a hold came":
+        company.decisions.place_hold(tenant.uid, "AZ 12/26", company.moment + timedelta(days=30))
+    else:
+        company.advance(minutes=20)
+    with pytest.raises(LeaseLost):
+        DropDatabase().act(work, drop)
+    assert company.has_database(tenant)
 
 
 def test_a_worker_that_wakes_up_leaves_no_key_behind(monkeypatch: pytest.MonkeyPatch) -> None:

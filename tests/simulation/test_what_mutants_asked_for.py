@@ -1,14 +1,27 @@
 """Tests that were missing until a planted mistake lived: see docs/MUTANTS.md."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from tenantctl.backups.planning import lapses_by_date
+from tenantctl.engine.actions import Work
+from tenantctl.engine.executor import execute
+from tenantctl.engine.heartbeat import Heartbeat
+from tenantctl.engine.worker import LEASE_FOR
+from tenantctl.model.backup import ResidueKind
 from tenantctl.model.decisions import Act, Approval, Hold, Proposal, ProposalKind
+from tenantctl.model.errors import Transient
 from tenantctl.model.lifecycle import State
+from tenantctl.model.plan import Blocker, Do, Plan, Step
+from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding.caps import allowed
+from tenantctl.offboarding.destruction import DropDatabase, MarkDestroyed
 from tenantctl.offboarding.safeguards import WAIVABLE, destruction_blockers
-from tests.rooms.company import VERIFY_INSTANCE, Company
-from tests.rooms.rule_facts import DESTROY_AFTER, HOSTING, POLICIES, ripe_facts
+from tests.rooms.company import TENANTS_INSTANCE, VERIFY_INSTANCE, Company
+from tests.rooms.rule_facts import DESTROY_AFTER, HOSTING, POLICIES, residue, ripe_facts
 
 LATE = DESTROY_AFTER + timedelta(days=30)
 TWO = (Approval("alice@example.com", LATE), Approval("bob@example.com", LATE))
@@ -68,3 +81,79 @@ def test_an_approval_that_was_used_is_over() -> None:
     now = LATE + timedelta(hours=1)
     assert waiver("copies-seen").is_approved(now=now)
     assert not waiver("copies-seen", spent_at=LATE).is_approved(now=now)
+
+
+DROP = Step(Do.DROP_DATABASE, HOSTING.uid, "its time has come")
+
+
+def work_on(company: Company, tenant: Tenant, *steps: Step) -> Work:
+    """A plan of these steps in a worker's hands."""
+    company.registry.make_due(tenant.uid)
+    lease = company.registry.claim("somebody", lease=LEASE_FOR, tenant=tenant.uid)
+    assert lease is not None
+    plan = Plan(tenant.uid, "tried", steps)
+    return Work(company.world, tenant, plan, Heartbeat(company.registry, lease, lease_for=LEASE_FOR))
+
+
+def test_a_silent_instance_shows_no_drop() -> None:
+    """Neither is the database gone, nor is its destruction put on record."""
+    company = Company()
+    tenant = company.create()
+    work = work_on(company, tenant, DROP)
+    company.servers[TENANTS_INSTANCE].reachable = False
+    with pytest.raises(Transient):
+        DropDatabase().is_done(work, DROP)
+    assert {blocker.code for blocker in MarkDestroyed().guard(work, DROP)} == {"instance-unreachable"}
+
+
+def test_a_window_has_not_passed_before_its_date() -> None:
+    """However long ago the place was made."""
+    window = residue(ResidueKind.INSTANCE_BACKUPS, LATE)
+    assert window.made_at < LATE
+    assert not lapses_by_date(window, now=LATE - timedelta(seconds=1))
+    assert lapses_by_date(window, now=LATE)
+
+
+class Done:
+    """An action whose effect is in the world before anybody acts."""
+
+    journals_itself = False
+
+    def __init__(self) -> None:
+        self.acted = 0
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """It is."""
+        return True
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Nothing forbids it."""
+        return ()
+
+    def act(self, work: Work, step: Step) -> None:
+        """Counts."""
+        self.acted += 1
+
+
+def test_what_is_done_is_not_done_again() -> None:
+    """Nor put on record again."""
+    company, action = Company(), Done()
+    tenant = company.create()
+    work = work_on(company, tenant, DROP)
+    assert execute(work, {Do.DROP_DATABASE: action}).steps == ()
+    assert action.acted == 0
+    assert not [entry for entry in company.registry.entries(tenant.uid) if "drop-database" in entry.body]
+
+
+def test_evidence_is_not_finished_without_a_look() -> None:
+    """A worker that died before its effect leaves a step that began, and the next one does not call it done."""
+    company = Company()
+    tenant = company.create()
+    company.advance(hours=1)
+    work_on(company, tenant)
+    body = {"do": "drop-database", "subject": tenant.uid, "reason": "its time has come", "argument": ""}
+    company.registry.append_entry(tenant.uid, "step-begun", body)
+    company.advance(hours=1)
+    company.run()
+    drops = [entry.event for entry in company.registry.entries(tenant.uid) if "drop-database" in entry.body]
+    assert drops == ["step-begun"]
