@@ -126,7 +126,7 @@ class DropDatabase:
         yield from stopped(work)
 
     def act(self, work: Work, step: Step) -> None:
-        """Drops it, for good, once the registry has said again that nothing forbids it: who slept meanwhile drops nothing.
+        """Drops it for good, once the registry has said again that nothing came meanwhile: who slept drops nothing.
 
         Raises:
             LeaseLost: somebody else has the tenant, or a freeze or a hold came meanwhile.

@@ -295,10 +295,10 @@ MUTANTS: Final = (
         BY_LIFE,
     ),
     Mutant(
-        "each copy is looked at at an hour of its own",
+        "a manifest that goes later than its copy is taken for other bytes",
         AUDIT,
-        "ahead = timedelta(hours=work.world.policies.backups.look_at_copies_every_hours) / 2",
-        "ahead = timedelta(0)",
+        "            if isinstance(manifest, Present):\n",
+        "            if isinstance(manifest, Present) and copy.size is None:\n",
         ("tests/simulation/test_findings.py",),
     ),
     Mutant(
