@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tenantctl.model.backup import Backup, BackupState, Residue, ResidueKind
-from tenantctl.model.errors import LeaseLost, NotFound, Refused, Transient
+from tenantctl.model.capacity import Demand, emptiest, objection
+from tenantctl.model.errors import LeaseLost, NoRoom, NotFound, Refused, Transient
 from tenantctl.model.lifecycle import State, Transition
 from tenantctl.model.tenant import Hosting, Instance, IntentKind, Origin, Tenant, Wanted
 from tenantctl.ports.registry import Lease
@@ -22,15 +23,21 @@ BLANKED_TIME_ZONE: Final = "UTC"  # says nothing of where a customer was based
 ALARM_RAISED: Final = "alarm-raised"
 ALARM_CLEARED: Final = "alarm-cleared"
 REHOSTED: Final = "rehosted"
+PLACED: Final = "placed"
+TRIAL_ENDED: Final = "trial.ended"
 REQUEST_EVENTS: Final[Mapping[IntentKind, str]] = {
     IntentKind.CREATE: "requested",
     IntentKind.CANCEL: "cancel-requested",
     IntentKind.REINSTATE: "reinstate-requested",
+    IntentKind.TRIAL: "trial-agreed",
+    IntentKind.CONVERT: "convert-requested",
 }
 WANTED_BY: Final[Mapping[IntentKind, Wanted]] = {
     IntentKind.CREATE: Wanted.LIVING,
     IntentKind.CANCEL: Wanted.LEAVING,
     IntentKind.REINSTATE: Wanted.LIVING,
+    IntentKind.TRIAL: Wanted.LEAVING,
+    IntentKind.CONVERT: Wanted.LIVING,
 }
 assert set(REQUEST_EVENTS) == set(WANTED_BY) == set(IntentKind), "each kind of request has its event and its meaning"
 
@@ -80,6 +87,27 @@ def rehosted_body(before: Hosting, after: Hosting, origin: Origin) -> dict[str, 
         "region": after.region,
         "generation": after.generation,
     }
+
+
+def requested_body(tenant: Tenant) -> dict[str, Any]:
+    """What is journalled of a new tenant; without an instance, it waits for one."""
+    hosting = tenant.hosting
+    return {"intent": tenant.intent_id, "generation": hosting.generation, "instance": hosting.instance or None}
+
+
+def placed_body(after: Hosting) -> dict[str, Any]:
+    """What is journalled of a tenant that waited, and got its place."""
+    return {"instance": after.instance, "region": after.region, "generation": after.generation}
+
+
+def check_waiting(tenant: Tenant) -> None:
+    """Whether a tenant still waits for its place.
+
+    Raises:
+        Refused: it has one, or is wanted no more.
+    """
+    if tenant.is_placed or tenant.state is not State.REQUESTED:
+        raise Refused(f"Tenant {tenant.label} is {tenant.state}, and does not wait for room.")
 
 
 def check_change(before: Tenant, after: Tenant) -> None:
@@ -132,12 +160,26 @@ def uid_used(uid: str) -> Refused:
     return Refused(f"The uid {uid} has been used before.", hint="Repeat the request: a new uid is drawn.")
 
 
-def no_room(region: str, instances: Sequence[Instance]) -> Refused:
-    """No instance of the region takes another database."""
+def emptiest_or_refuse(region: str, instances: Sequence[Instance], demand: Demand) -> Instance:
+    """The instance of a region that a tenant goes to, of those for tenants.
+
+    Raises:
+        NoRoom: there is none, or each is full or takes no more.
+    """
     if not instances:
-        return Refused(f"There is no instance for tenants in {region}.", hint="Add one: tenantctl instance add")
-    counts = ", ".join(f"{one.name} {one.databases} of {one.databases_max}" for one in instances)
-    return Refused(f"Every instance in {region} is full: {counts}.", hint="Add one: tenantctl instance add")
+        raise NoRoom(f"There is no instance for tenants in {region}.", hint="Add one: tenantctl instance add")
+    found = emptiest(instances, demand)
+    if found is None:
+        reasons = ", ".join(str(objection(one, demand)) for one in instances)
+        raise NoRoom(
+            f"Every instance in {region} is full or draining: {reasons}.", hint="Add one: tenantctl instance add"
+        )
+    return found
+
+
+def unknown_instance(name: str) -> NotFound:
+    """No instance of this name is in service."""
+    return NotFound(f"There is no instance {name!r} in service.", hint="See: tenantctl instance list")
 
 
 def slot_taken(backup: Backup) -> Refused:

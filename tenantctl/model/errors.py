@@ -39,6 +39,10 @@ class Refused(TenantctlError):
     exit_code = ExitCode.REFUSED
 
 
+class NoRoom(Refused):
+    """Nothing that may take the tenant has room for it now; later it may."""
+
+
 class NotFound(Refused):
     """The thing that was named does not exist, and that was seen, not assumed."""
 

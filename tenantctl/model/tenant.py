@@ -36,6 +36,8 @@ class IntentKind(StrEnum):
     CREATE = "create"
     CANCEL = "cancel"
     REINSTATE = "reinstate"
+    TRIAL = "trial"  # a plan with an end: from then on it is leaving, unless it is converted
+    CONVERT = "convert"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,13 @@ class Tenant:
     destroyed_at: datetime | None = None
     restored_from: Origin | None = None  # of this generation of the database; None if it began empty
     restored_at: datetime | None = None  # when that was seen to be whole
+    kept_in: str | None = None  # the jurisdiction that its data and its backups do not leave
+    size: int = 0  # bytes of its database, as last seen; those of its origin before it was seen
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether an instance was chosen for it; one that waits for room has only a region that it hopes for."""
+        return bool(self.hosting.instance)
 
     @property
     def awaits_data(self) -> bool:
@@ -127,22 +136,44 @@ class Intent:
     actor: str
 
 
-@dataclass(frozen=True)
-class Instance:
-    """A Cloud SQL instance that hosts tenants, or that serves restores for verification."""
-
-    name: str
-    region: str
-    role: "InstanceRole"
-    databases_max: int
-    databases: int = 0
-
-
 class InstanceRole(StrEnum):
     """What an instance is for."""
 
     TENANTS = "tenants"
     VERIFY = "verify"
+
+
+class InstanceState(StrEnum):
+    """Whether an instance takes tenants."""
+
+    SERVING = "serving"
+    DRAINING = "draining"  # it takes no more, and keeps those that it has until they are moved
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A Cloud SQL instance that hosts tenants, or that serves restores for verification.
+
+    Args:
+        databases_max: how many tenants it may host.
+        databases: how many it hosts.
+        connections_max: how many connections its tenants may be promised together; None sets no limit.
+        bytes_max: how many bytes their databases may have together; None sets no limit.
+        connections: how many they are promised.
+        bytes_seen: how many they have, each as last seen.
+        state: whether it takes more.
+    """
+
+    name: str
+    region: str
+    role: InstanceRole
+    databases_max: int
+    databases: int = 0
+    connections_max: int | None = None
+    bytes_max: int | None = None
+    connections: int = 0
+    bytes_seen: int = 0
+    state: InstanceState = InstanceState.SERVING
 
 
 def marked_tenant(marker: str) -> tuple[str, int] | None:

@@ -11,7 +11,7 @@ from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Duty
-from tenantctl.model.tenant import Instance, Intent, IntentKind, Origin, Tenant
+from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Origin, Tenant
 from tenantctl.ports.anchors import AnchorBook
 
 
@@ -45,7 +45,9 @@ class NewTenant:
     """What a request for a tenant says; the registry adds instance, generation and times.
 
     `explanation` is the placement's own JSON object, stored as it is; `evidence`
-    is journalled with the request, and is JSON too.
+    is journalled with the request, and is JSON too. One that `waits` gets no
+    instance yet, and its region is the one that it hopes for. From `trial_ends_at`
+    on it is leaving. `size` is of the data that it comes with, in bytes.
     """
 
     uid: str
@@ -59,6 +61,19 @@ class NewTenant:
     instructing_party: str
     restored_from: Origin | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    kept_in: str | None = None
+    size: int = 0
+    headroom_percent: int = 0
+    waits: bool = False
+    trial_ends_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A tenant that waits for room, and the explanation that was stored when it was asked for."""
+
+    tenant: Tenant
+    explanation: Mapping[str, Any]
 
 
 class FencedWrites(Protocol):
@@ -91,8 +106,19 @@ class FencedWrites(Protocol):
         The new database has its line in the residue inventory from here on; that of the generation before stays open.
 
         Raises:
-            Refused: no instance of the region has room.
+            NoRoom: no instance of the region has room.
         """
+
+    def place(self, region: str, explanation: Mapping[str, Any], *, headroom_percent: int) -> None:
+        """Gives a tenant that waited its instance, in a region, and its line in the residue inventory.
+
+        Raises:
+            NoRoom: no instance of the region has room.
+            Refused: it is placed already.
+        """
+
+    def record_size(self, size: int) -> None:
+        """Writes how many bytes the database was seen to have."""
 
     def record_restored(self) -> None:
         """Writes that the database was filled from its origin, and seen to be whole."""
@@ -175,10 +201,11 @@ class Registry(AnchorBook, Protocol):
     # Requests
 
     def request_tenant(self, new: NewTenant) -> Tenant:
-        """Writes a tenant in state requested, due at once, on the emptiest instance of its region.
+        """Writes a tenant in state requested, due at once, on the emptiest instance of its region, or waiting for one.
 
         Raises:
-            Refused: the name is taken by a living tenant, or no instance of the region has room.
+            Refused: the name is taken by a living tenant.
+            NoRoom: no instance of the region has room; one that waits needs none.
         """
 
     def record_intent(
@@ -221,6 +248,9 @@ class Registry(AnchorBook, Protocol):
     def tenants(self, *, states: Sequence[State] = ()) -> Sequence[Tenant]:
         """Tenants by name and uid; of all states, or of those given."""
 
+    def waiting(self) -> Sequence[Waiting]:
+        """Those that wait for room, in the order in which they were asked for."""
+
     def owner_of(self, backup_id: str) -> Tenant:
         """The tenant whose backup has this id, in whichever state.
 
@@ -258,13 +288,20 @@ class Registry(AnchorBook, Protocol):
     # Instances
 
     def instances(self) -> Sequence[Instance]:
-        """The instances that tenantctl uses, each with the number of databases placed on it."""
+        """The instances that tenantctl uses, each with what the tenants placed on it take."""
 
     def add_instance(self, instance: Instance) -> None:
-        """Writes an instance; the same again is a no-op.
+        """Writes an instance, or other limits of one that is known, whose state stays as it is.
 
         Raises:
             Refused: it is known with another region or role.
+        """
+
+    def set_instance_state(self, name: str, state: InstanceState) -> None:
+        """Has an instance take more tenants, or no more; the same again is a no-op.
+
+        Raises:
+            NotFound: there is no such instance.
         """
 
     # Work

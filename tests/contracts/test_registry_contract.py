@@ -10,6 +10,7 @@ from tenantctl.adapters.memory.registry import MemoryRegistry
 from tests.contracts.anchors_contract import AnchorsContract
 from tests.contracts.decisions_contract import DecisionsContract
 from tests.contracts.postgres import PostgresCluster, postgres_cluster
+from tests.contracts.registry_capacity_contract import CapacityContract
 from tests.contracts.registry_contract import RegistryContract
 from tests.contracts.registry_restores_contract import RestoresContract
 from tests.contracts.registry_samples import Office
@@ -25,7 +26,13 @@ def cluster() -> Iterator[PostgresCluster]:
 
 
 class TestInMemory(
-    RegistryContract, AnchorsContract, WritesContract, WorkContract, RestoresContract, DecisionsContract
+    RegistryContract,
+    AnchorsContract,
+    WritesContract,
+    WorkContract,
+    RestoresContract,
+    CapacityContract,
+    DecisionsContract,
 ):
     """The registry that the rooms' tests use."""
 
@@ -44,7 +51,13 @@ class TestInMemory(
 
 
 class TestOnPostgres(
-    RegistryContract, AnchorsContract, WritesContract, WorkContract, RestoresContract, DecisionsContract
+    RegistryContract,
+    AnchorsContract,
+    WritesContract,
+    WorkContract,
+    RestoresContract,
+    CapacityContract,
+    DecisionsContract,
 ):
     """The registry that everything else uses, reached by logins that are members of registry_app and no more."""
 

@@ -20,7 +20,7 @@ from tenantctl.model.decisions import Act, ProposalKind
 from tenantctl.model.errors import NotFound, Refused
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
-from tenantctl.model.tenant import InstanceRole, IntentKind, Wanted
+from tenantctl.model.tenant import InstanceRole, InstanceState, IntentKind, Wanted
 from tests.contracts.postgres import ALICE, BOB, MIGRATOR, OUTSIDER, TEMPLATE, PostgresCluster, postgres_cluster
 
 ENUMERATIONS: dict[str, type[StrEnum]] = {
@@ -28,6 +28,7 @@ ENUMERATIONS: dict[str, type[StrEnum]] = {
     "tenants_wanted": Wanted,
     "tenants_due_duty": Duty,
     "instances_role": InstanceRole,
+    "instances_state": InstanceState,
     "intents_kind": IntentKind,
     "backups_retention_class": RetentionClass,
     "backups_state": BackupState,

@@ -15,23 +15,27 @@ from tenantctl.adapters.memory.registry_books import Book, Shelf
 from tenantctl.adapters.memory.registry_fence import MemoryFencedWrites
 from tenantctl.adapters.registry_rules import (
     REQUEST_EVENTS,
+    TRIAL_ENDED,
     WANTED_BY,
     check_duration,
     database_residue,
     instance_differs,
     lease_lost,
     name_taken,
+    requested_body,
     superseded,
     uid_used,
     unknown_backup,
+    unknown_instance,
     unknown_tenant,
 )
 from tenantctl.model.backup import Backup, Residue
+from tenantctl.model.capacity import Demand
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
-from tenantctl.model.tenant import Hosting, Instance, Intent, IntentKind, Tenant
-from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant
+from tenantctl.model.tenant import Hosting, Instance, InstanceState, Intent, IntentKind, Tenant
+from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
 class MemoryRegistry(MemoryAnchorBook):
@@ -62,21 +66,32 @@ class MemoryRegistry(MemoryAnchorBook):
     # Requests
 
     def request_tenant(self, new: NewTenant) -> Tenant:
-        """Writes a tenant in state requested, on the emptiest instance of its region."""
-        with self._shelf.lock:
+        """Writes a tenant in state requested, on the emptiest instance of its region, or waiting for one."""
+        with self._shelf.placing, self._shelf.lock:
             if self._shelf.bearer_of(new.name) is not None:
                 raise name_taken(new.name)
             if new.uid in self._shelf.books:
                 raise uid_used(new.uid)
             now = self.now()
-            tenant = _requested(new, self._shelf.emptiest_instance(new.region), now)
+            demand = Demand(new.connection_limit, new.size, new.headroom_percent)
+            instance = "" if new.waits else self._shelf.emptiest_instance(new.region, demand).name
+            tenant = _requested(new, instance, now)
             kind = IntentKind.CREATE
             intent = Intent(1, new.uid, kind, new.cause, new.instructing_party, now, now, self._actor)
-            residue = database_residue(tenant.hosting, now)
-            book = Book(tenant, dict(new.explanation), (intent,), residues={residue.id: residue})
-            body = {**new.evidence, "intent": 1, "generation": 1, "instance": tenant.hosting.instance}
+            residues = [database_residue(tenant.hosting, now)] if instance else []
+            book = Book(tenant, dict(new.explanation), (intent,), residues={one.id: one for one in residues})
+            body = {**new.evidence, **requested_body(tenant)}
             self._shelf.replace(book.with_entry(REQUEST_EVENTS[kind], body, at=now, actor=self._actor))
-            return tenant
+            if new.trial_ends_at is None:
+                return tenant
+            self.record_intent(
+                tenant,
+                IntentKind.TRIAL,
+                cause=TRIAL_ENDED,
+                instructing_party=new.instructing_party,
+                effective_at=new.trial_ends_at,
+            )
+            return self.tenant(new.uid)
 
     def record_intent(
         self, tenant: Tenant, kind: IntentKind, *, cause: str, instructing_party: str, effective_at: datetime | None
@@ -135,6 +150,13 @@ class MemoryRegistry(MemoryAnchorBook):
         with self._shelf.lock:
             found = [book.tenant for book in self._shelf.books.values() if not states or book.tenant.state in states]
         return sorted(found, key=lambda tenant: (tenant.name is None, tenant.name or "", tenant.uid))
+
+    def waiting(self) -> Sequence[Waiting]:
+        """Those that wait for room, in order."""
+        with self._shelf.lock:
+            books = [book for book in self._shelf.books.values() if book.tenant.state is State.REQUESTED]
+        found = [Waiting(book.tenant, copy.deepcopy(book.explanation)) for book in books if not book.tenant.is_placed]
+        return sorted(found, key=lambda one: (one.tenant.created_at, one.tenant.uid))
 
     def owner_of(self, backup_id: str) -> Tenant:
         """The tenant whose backup has this id."""
@@ -198,12 +220,20 @@ class MemoryRegistry(MemoryAnchorBook):
         return self._shelf.counted_instances()
 
     def add_instance(self, instance: Instance) -> None:
-        """Writes an instance, or another limit of one that is known."""
+        """Writes an instance, or other limits of one that is known."""
         with self._shelf.lock:
             known = self._shelf.instances.get(instance.name, instance)
             if (known.region, known.role) != (instance.region, instance.role):
                 raise instance_differs(known)
-            self._shelf.instances[instance.name] = replace(instance, databases=0)
+            bare = replace(instance, databases=0, connections=0, bytes_seen=0, state=known.state)
+            self._shelf.instances[instance.name] = bare
+
+    def set_instance_state(self, name: str, state: InstanceState) -> None:
+        """Has an instance take more tenants, or no more."""
+        with self._shelf.placing, self._shelf.lock:
+            if name not in self._shelf.instances:
+                raise unknown_instance(name)
+            self._shelf.instances[name] = replace(self._shelf.instances[name], state=state)
 
     # Work
 
@@ -272,7 +302,7 @@ class MemoryRegistry(MemoryAnchorBook):
         return lease
 
 
-def _requested(new: NewTenant, instance: Instance, now: datetime) -> Tenant:
+def _requested(new: NewTenant, instance: str, now: datetime) -> Tenant:
     return Tenant(
         uid=new.uid,
         name=new.name,
@@ -281,12 +311,14 @@ def _requested(new: NewTenant, instance: Instance, now: datetime) -> Tenant:
         intent_id=1,
         intent_effective_at=now,
         time_zone=new.time_zone,
-        hosting=Hosting(new.uid, instance.name, new.region, 1),
+        hosting=Hosting(new.uid, instance, new.region, 1),
         connection_limit=new.connection_limit,
         extensions=tuple(new.extensions),
         created_at=now,
         due_at=now,
         restored_from=new.restored_from,
+        kept_in=new.kept_in,
+        size=new.size,
     )
 
 

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from tenantctl.adapters.memory.decisions_ledger import Ledger
-from tenantctl.adapters.registry_rules import DEAD, body_text, busy, no_room, unknown_tenant
+from tenantctl.adapters.registry_rules import DEAD, body_text, busy, emptiest_or_refuse, unknown_tenant
 from tenantctl.model.backup import Backup, Residue
+from tenantctl.model.capacity import Demand, with_one_more
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
@@ -101,6 +102,7 @@ class Shelf:
         self.books: dict[str, Book] = {}
         self.instances: dict[str, Instance] = {}
         self.ledger = Ledger()
+        self.placing = threading.Lock()  # held from the choice of an instance to the end of what chose it
         self._row_locks: dict[str, threading.Lock] = {}
 
     def book(self, uid: str) -> Book:
@@ -147,25 +149,24 @@ class Shelf:
             tenants = (book.tenant for book in self.books.values())
             return next((one for one in tenants if one.name == name and one.state not in DEAD), None)
 
-    def emptiest_instance(self, region: str) -> Instance:
-        """The instance for tenants that has the most room in a region, by what is placed there now.
+    def emptiest_instance(self, region: str, demand: Demand) -> Instance:
+        """The instance that a tenant of a region goes to, by what is placed there now; `lock` keeps it so.
 
         Raises:
-            Refused: none has any.
+            NoRoom: none has any.
         """
         hosting = [one for one in self.counted_instances() if one.region == region and one.role is InstanceRole.TENANTS]
-        with_room = [one for one in hosting if one.databases < one.databases_max]
-        if not with_room:
-            raise no_room(region, hosting)
-        return min(with_room, key=lambda one: (one.databases, one.name))
+        return emptiest_or_refuse(region, hosting, demand)
 
     def counted_instances(self) -> list[Instance]:
-        """The instances by name, each with the databases placed on it."""
+        """The instances by name, each with what the tenants placed on it take."""
         with self.lock:
-            placed = [book.tenant.hosting.instance for book in self.books.values() if book.tenant.state not in DEAD]
-            return [
-                replace(instance, databases=placed.count(name)) for name, instance in sorted(self.instances.items())
-            ]
+            counted = dict(sorted(self.instances.items()))
+            for tenant in [book.tenant for book in self.books.values()]:
+                if tenant.is_placed and tenant.state not in DEAD and tenant.hosting.instance in counted:
+                    taken = Demand(tenant.connection_limit, tenant.size)
+                    counted[tenant.hosting.instance] = with_one_more(counted[tenant.hosting.instance], taken)
+            return list(counted.values())
 
 
 def with_backup(backups: dict[str, Backup], backup: Backup) -> dict[str, Backup]:

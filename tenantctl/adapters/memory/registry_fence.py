@@ -12,22 +12,26 @@ from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
     BLANKED_TIME_ZONE,
+    PLACED,
     REHOSTED,
     SLOT_TAKEN_IN,
     check_change,
     check_subject,
+    check_waiting,
     database_residue,
     later_closing,
     lease_lost,
     move_body,
+    placed_body,
     rehosted_body,
     slot_taken,
 )
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.calendar import rfc3339
+from tenantctl.model.capacity import Demand
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
-from tenantctl.model.tenant import Origin, Tenant, Wanted
+from tenantctl.model.tenant import Instance, Origin, Tenant, Wanted
 from tenantctl.ports.registry import Alarm, Lease
 
 
@@ -49,7 +53,7 @@ class MemoryFencedWrites:
         self._shelf, self._lease, self._plan_digest, self._actor = shelf, lease, plan_digest, actor
         self._now = shelf.clock()
         self._at_the_end: list[Callable[[], None]] = []
-        self._counting = False
+        self._counting = self._placing = False
         if not book.is_held_by(lease, self._now):
             raise lease_lost(lease)
         self._book = book
@@ -84,12 +88,25 @@ class MemoryFencedWrites:
     def rehost(self, region: str, origin: Origin, explanation: Mapping[str, Any]) -> None:
         """Places the tenant anew, in its next generation, to be filled from a backup."""
         before = self.tenant.hosting
-        instance = self._shelf.emptiest_instance(region)
+        instance = self._room_for(region, Demand(self.tenant.connection_limit, self.tenant.size))
         hosting = replace(before, instance=instance.name, region=region, generation=before.generation + 1)
         self._change(hosting=hosting, restored_from=origin, restored_at=None)
         self._book = replace(self._book, explanation=dict(explanation))
         self.put_residue(database_residue(hosting, self._now))
         self.journal(REHOSTED, **rehosted_body(before, hosting, origin))
+
+    def place(self, region: str, explanation: Mapping[str, Any], *, headroom_percent: int) -> None:
+        """Gives a tenant that waited its instance."""
+        check_waiting(self.tenant)
+        instance = self._room_for(region, Demand(self.tenant.connection_limit, self.tenant.size, headroom_percent))
+        self._change(hosting=replace(self.tenant.hosting, instance=instance.name, region=region))
+        self._book = replace(self._book, explanation=dict(explanation))
+        self.put_residue(database_residue(self.tenant.hosting, self._now))
+        self.journal(PLACED, **placed_body(self.tenant.hosting))
+
+    def record_size(self, size: int) -> None:
+        """Writes the size."""
+        self._change(size=size)
 
     def record_restored(self) -> None:
         """Writes when the database was seen to be whole."""
@@ -146,7 +163,7 @@ class MemoryFencedWrites:
 
     def blank_names(self) -> None:
         """Blanks the name, the time zone and the placement's explanation."""
-        self._change(name=None, time_zone=BLANKED_TIME_ZONE)
+        self._change(name=None, time_zone=BLANKED_TIME_ZONE, kept_in=None)
         self._book = replace(self._book, explanation={})
 
     def freezes(self) -> Sequence[Freeze]:
@@ -193,9 +210,11 @@ class MemoryFencedWrites:
         self._change(wanted=Wanted.ERASED)
 
     def let_go(self) -> None:
-        """Lets others count; to be called once, however the transaction ended."""
+        """Lets others count and place; to be called once, however the transaction ended."""
         if self._counting:
             self._shelf.ledger.counting.release()
+        if self._placing:
+            self._shelf.placing.release()
 
     def finish(self) -> None:
         """Puts the changed book in its place; to be called once, at the end."""
@@ -203,6 +222,13 @@ class MemoryFencedWrites:
         self._shelf.replace(self._book)
         for write in self._at_the_end:
             write()
+
+    def _room_for(self, region: str, demand: Demand) -> Instance:
+        """The instance that the tenant goes to; nobody else chooses one until this ends."""
+        if not self._placing:
+            self._shelf.placing.acquire()
+            self._placing = True
+        return self._shelf.emptiest_instance(region, demand)
 
     def _change(self, **changes: Any) -> None:
         self._book = replace(self._book, tenant=replace(self.tenant, **changes))

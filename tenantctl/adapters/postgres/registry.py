@@ -20,8 +20,8 @@ from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
-from tenantctl.model.tenant import Instance, Intent, IntentKind, Tenant
-from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant
+from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Tenant
+from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
 class PostgresRegistry(PostgresAnchorBook):
@@ -52,7 +52,7 @@ class PostgresRegistry(PostgresAnchorBook):
     # Requests
 
     def request_tenant(self, new: NewTenant) -> Tenant:
-        """Writes a tenant in state requested, on the emptiest instance of its region."""
+        """Writes a tenant in state requested, on the emptiest instance of its region, or waiting for one."""
         with self._transaction() as connection:
             return registry_requests.request_tenant(connection, new)
 
@@ -97,6 +97,11 @@ class PostgresRegistry(PostgresAnchorBook):
         """Tenants by name and uid."""
         with self._statement() as connection:
             return registry_reads.tenants(connection, states)
+
+    def waiting(self) -> Sequence[Waiting]:
+        """Those that wait for room, in order."""
+        with self._statement() as connection:
+            return registry_reads.waiting(connection)
 
     def owner_of(self, backup_id: str) -> Tenant:
         """The tenant whose backup has this id."""
@@ -156,9 +161,14 @@ class PostgresRegistry(PostgresAnchorBook):
             return registry_reads.instances(connection)
 
     def add_instance(self, instance: Instance) -> None:
-        """Writes an instance, or another limit of one that is known."""
+        """Writes an instance, or other limits of one that is known."""
         with self._transaction() as connection:
             registry_requests.add_instance(connection, instance)
+
+    def set_instance_state(self, name: str, state: InstanceState) -> None:
+        """Has an instance take more tenants, or no more."""
+        with self._statement() as connection:
+            registry_requests.set_instance_state(connection, name, state)
 
     # Work
 

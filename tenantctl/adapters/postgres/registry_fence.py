@@ -26,20 +26,24 @@ from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
     BLANKED_TIME_ZONE,
+    PLACED,
     REHOSTED,
     SLOT_TAKEN_IN,
     body_text,
     check_change,
     check_subject,
+    check_waiting,
     database_residue,
     later_closing,
     lease_lost,
     move_body,
+    placed_body,
     rehosted_body,
     slot_taken,
 )
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.calendar import rfc3339
+from tenantctl.model.capacity import Demand
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
 from tenantctl.model.tenant import Origin, Tenant, Wanted
@@ -105,7 +109,8 @@ class PostgresFencedWrites:
     def rehost(self, region: str, origin: Origin, explanation: Mapping[str, Any]) -> None:
         """Places the tenant anew, in its next generation, to be filled from a backup."""
         before = self._tenant.hosting
-        instance = emptiest_instance(self._connection, region)
+        demand = Demand(self._tenant.connection_limit, self._tenant.size)
+        instance = emptiest_instance(self._connection, region, demand)
         hosting = replace(before, instance=instance.name, region=region, generation=before.generation + 1)
         self._tenant = replace(self._tenant, hosting=hosting, restored_from=origin, restored_at=None)
         self._changes.update(region=region, instance=instance.name, generation=hosting.generation)
@@ -115,6 +120,24 @@ class PostgresFencedWrites:
         self._connection.execute(insert(schema.placements).values(placement).inline())
         self.put_residue(database_residue(hosting, self._now))
         self.journal(REHOSTED, **rehosted_body(before, hosting, origin))
+
+    def place(self, region: str, explanation: Mapping[str, Any], *, headroom_percent: int) -> None:
+        """Gives a tenant that waited its instance."""
+        check_waiting(self._tenant)
+        demand = Demand(self._tenant.connection_limit, self._tenant.size, headroom_percent)
+        instance = emptiest_instance(self._connection, region, demand)
+        hosting = replace(self._tenant.hosting, instance=instance.name, region=region)
+        self._tenant = replace(self._tenant, hosting=hosting)
+        self._changes.update(region=region, instance=instance.name)
+        placements = schema.placements
+        this = (placements.c.tenant_uid == hosting.uid, placements.c.generation == hosting.generation)
+        self._connection.execute(update(placements).where(*this).values(explanation=dict(explanation)))
+        self.put_residue(database_residue(hosting, self._now))
+        self.journal(PLACED, **placed_body(hosting))
+
+    def record_size(self, size: int) -> None:
+        """Writes the size."""
+        self._change(size=size)
 
     def record_restored(self) -> None:
         """Writes when the database was seen to be whole."""
@@ -181,7 +204,7 @@ class PostgresFencedWrites:
     def blank_names(self) -> None:
         """Blanks the name, the time zone, the placements' explanations, and what past alarms said."""
         uid = self._lease.tenant_uid
-        self._change(name=None, time_zone=BLANKED_TIME_ZONE)
+        self._change(name=None, time_zone=BLANKED_TIME_ZONE, kept_in=None)
         placements, alarms = schema.placements, schema.alarms
         self._connection.execute(update(placements).where(placements.c.tenant_uid == uid).values(explanation={}))
         past = (alarms.c.tenant_uid == uid, alarms.c.cleared_at.is_not(None))

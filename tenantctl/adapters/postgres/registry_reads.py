@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, union
+from sqlalchemy import BigInteger, Connection, and_, cast, func, or_, select, true, union
 
 from tenantctl.adapters.postgres import schema
 from tenantctl.adapters.postgres.registry_rows import (
@@ -21,7 +21,7 @@ from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import Instance, Intent, Tenant
-from tenantctl.ports.registry import Alarm, Lease
+from tenantctl.ports.registry import Alarm, Lease, Waiting
 
 _tenants = schema.tenants.c
 IS_DEAD = _tenants.state.in_(sorted(state.value for state in DEAD))
@@ -52,6 +52,18 @@ def tenants(connection: Connection, states: Sequence[State]) -> Sequence[Tenant]
     if states:
         question = question.where(_tenants.state.in_([state.value for state in states]))
     return [tenant_of(row) for row in connection.execute(question)]
+
+
+def waiting(connection: Connection) -> Sequence[Waiting]:
+    """Those that have no instance yet, in the order in which they were asked for."""
+    placements = schema.placements.c
+    question = (
+        select(schema.tenants, placements.explanation)
+        .join(schema.placements, placements.tenant_uid == _tenants.uid)
+        .where(_tenants.instance.is_(None), _tenants.state == State.REQUESTED.value)
+        .order_by(_tenants.created_at, _tenants.uid.collate("C"))
+    )
+    return [Waiting(tenant_of(row), row.explanation) for row in connection.execute(question)]
 
 
 def owner_of(connection: Connection, backup_id: str) -> Tenant:
@@ -138,10 +150,19 @@ def chains(connection: Connection) -> Sequence[str]:
 
 
 def instances(connection: Connection, region: str | None = None) -> Sequence[Instance]:
-    """Instances by name, of all regions or of one, each with the databases placed on it."""
+    """Instances by name, of all regions or of one, each with what the tenants placed on it take."""
     columns = schema.instances.c
-    placed = select(func.count()).where(_tenants.instance == columns.name, ~IS_DEAD).scalar_subquery()
-    question = select(schema.instances, placed.label("databases")).order_by(columns.name.collate("C"))
+    placed = (
+        select(
+            func.count().label("databases"),
+            func.coalesce(func.sum(_tenants.connection_limit), 0).label("connections"),
+            cast(func.coalesce(func.sum(_tenants.size), 0), BigInteger).label("bytes_seen"),
+        )
+        .where(_tenants.instance == columns.name, ~IS_DEAD)
+        .lateral()
+    )
+    question = select(schema.instances, placed).join(placed, true()).order_by(columns.name.collate("C"))
     if region is not None:
         question = question.where(columns.region == region)
-    return [instance_of(row, row.databases) for row in connection.execute(question)]
+    rows = connection.execute(question)
+    return [instance_of(row, row.databases, row.connections, row.bytes_seen) for row in rows]

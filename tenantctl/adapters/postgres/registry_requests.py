@@ -8,24 +8,27 @@ from sqlalchemy import Connection, case, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
-from tenantctl.adapters.postgres import schema
+from tenantctl.adapters.postgres import registry_reads, schema
 from tenantctl.adapters.postgres.registry_claims import IS_LEASED, UNKNOWN_DUTY
 from tenantctl.adapters.postgres.registry_engine import violated
-from tenantctl.adapters.postgres.registry_reads import instances
 from tenantctl.adapters.postgres.registry_rows import columns_of, instance_of, intent_of, tenant_of
 from tenantctl.adapters.registry_rules import (
     REQUEST_EVENTS,
+    TRIAL_ENDED,
     WANTED_BY,
     body_text,
     database_residue,
+    emptiest_or_refuse,
     instance_differs,
     name_taken,
-    no_room,
+    requested_body,
     superseded,
     uid_used,
+    unknown_instance,
 )
+from tenantctl.model.capacity import Demand
 from tenantctl.model.lifecycle import State
-from tenantctl.model.tenant import Instance, InstanceRole, Intent, IntentKind, Tenant
+from tenantctl.model.tenant import Instance, InstanceRole, InstanceState, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import NewTenant
 
 _tenants = schema.tenants.c
@@ -35,7 +38,8 @@ _FIRST_GENERATION = 1
 
 def request_tenant(connection: Connection, new: NewTenant) -> Tenant:
     """Places and writes a tenant; two requests for one region wait for each other, so neither overfills an instance."""
-    instance = emptiest_instance(connection, new.region)
+    demand = Demand(new.connection_limit, new.size, new.headroom_percent)
+    instance = None if new.waits else emptiest_instance(connection, new.region, demand)
     tenant = _insert_tenant(connection, new, instance)
     connection.execute(
         insert(schema.intents).values(
@@ -52,12 +56,22 @@ def request_tenant(connection: Connection, new: NewTenant) -> Tenant:
             tenant_uid=new.uid, generation=tenant.hosting.generation, explanation=dict(new.explanation)
         )
     )
-    residue = database_residue(tenant.hosting, tenant.created_at)
-    connection.execute(insert(schema.residues).values(columns_of(residue)))
-    placed = {"intent": tenant.intent_id, "generation": tenant.hosting.generation, "instance": instance.name}
-    body = {**new.evidence, **placed}
+    if instance is not None:
+        residue = database_residue(tenant.hosting, tenant.created_at)
+        connection.execute(insert(schema.residues).values(columns_of(residue)))
+    body = {**new.evidence, **requested_body(tenant)}
     append(connection, new.uid, REQUEST_EVENTS[IntentKind.CREATE], body)
-    return tenant
+    if new.trial_ends_at is None:
+        return tenant
+    record_intent(
+        connection,
+        tenant,
+        IntentKind.TRIAL,
+        cause=TRIAL_ENDED,
+        instructing_party=new.instructing_party,
+        effective_at=new.trial_ends_at,
+    )
+    return registry_reads.tenant(connection, new.uid)
 
 
 def record_intent(
@@ -114,16 +128,25 @@ def record_intent(
 
 
 def add_instance(connection: Connection, instance: Instance) -> None:
-    """Writes an instance; one that is known may get another limit, and nothing else."""
+    """Writes an instance; one that is known may get other limits, and nothing else."""
     values = {"name": instance.name, "region": instance.region, "role": instance.role.value}
-    statement = upsert(schema.instances).values(**values, databases_max=instance.databases_max)
+    limits = {name: getattr(instance, name) for name in ("databases_max", "connections_max", "bytes_max")}
+    statement = upsert(schema.instances).values(**values, **limits)
     known = connection.execute(
         statement.on_conflict_do_update(
-            index_elements=["name"], set_={"databases_max": statement.excluded.databases_max}
+            index_elements=["name"], set_={name: statement.excluded[name] for name in limits}
         ).returning(schema.instances)
     ).one()
     if (known.region, known.role) != (instance.region, instance.role.value):
         raise instance_differs(instance_of(known))
+
+
+def set_instance_state(connection: Connection, name: str, state: InstanceState) -> None:
+    """Has an instance take more tenants, or no more; who is choosing one just now is waited for."""
+    columns = schema.instances.c
+    statement = update(schema.instances).where(columns.name == name).values(state=state.value)
+    if connection.execute(statement).rowcount != 1:
+        raise unknown_instance(name)
 
 
 def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]) -> None:
@@ -132,24 +155,21 @@ def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]
     connection.execute(insert(schema.journal).values(values).inline())
 
 
-def emptiest_instance(connection: Connection, region: str) -> Instance:
-    """The instance that has the most room in a region, and keeps it until the transaction ends.
+def emptiest_instance(connection: Connection, region: str, demand: Demand) -> Instance:
+    """The instance that a tenant of a region goes to; it keeps its room until the transaction ends.
 
     Raises:
-        Refused: none has any.
+        NoRoom: none has any.
     """
     columns = schema.instances.c
     lock = select(columns.name).where(columns.region == region, columns.role == InstanceRole.TENANTS.value)
     connection.execute(lock.order_by(columns.name).with_for_update(key_share=True)).all()
     # Counted by a statement of its own, so that it sees what those before us in the queue have committed.
-    hosting = [one for one in instances(connection, region) if one.role is InstanceRole.TENANTS]
-    with_room = [one for one in hosting if one.databases < one.databases_max]
-    if not with_room:
-        raise no_room(region, hosting)
-    return min(with_room, key=lambda one: (one.databases, one.name))
+    hosting = [one for one in registry_reads.instances(connection, region) if one.role is InstanceRole.TENANTS]
+    return emptiest_or_refuse(region, hosting, demand)
 
 
-def _insert_tenant(connection: Connection, new: NewTenant, instance: Instance) -> Tenant:
+def _insert_tenant(connection: Connection, new: NewTenant, instance: Instance | None) -> Tenant:
     statement = insert(schema.tenants).values(
         uid=new.uid,
         name=new.name,
@@ -159,13 +179,15 @@ def _insert_tenant(connection: Connection, new: NewTenant, instance: Instance) -
         intent_effective_at=schema.now(),
         time_zone=new.time_zone,
         region=new.region,
-        instance=instance.name,
+        instance=instance.name if instance else None,
         generation=_FIRST_GENERATION,
         connection_limit=new.connection_limit,
         extensions=list(new.extensions),
         due_at=schema.now(),
         restored_from_backup=new.restored_from.backup_id if new.restored_from else None,
         restored_from_tenant=new.restored_from.tenant_uid if new.restored_from else None,
+        kept_in=new.kept_in,
+        size=new.size,
     )
     try:
         return tenant_of(connection.execute(statement.returning(schema.tenants)).one())

@@ -18,7 +18,17 @@ from tenantctl.model.backup import (
 )
 from tenantctl.model.journal import Entry
 from tenantctl.model.lifecycle import State
-from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Intent, IntentKind, Origin, Tenant, Wanted
+from tenantctl.model.tenant import (
+    Hosting,
+    Instance,
+    InstanceRole,
+    InstanceState,
+    Intent,
+    IntentKind,
+    Origin,
+    Tenant,
+    Wanted,
+)
 
 
 def tenant_of(row: Row[Any]) -> Tenant:
@@ -35,7 +45,7 @@ def tenant_of(row: Row[Any]) -> Tenant:
         intent_id=row.intent_id,
         intent_effective_at=row.intent_effective_at,
         time_zone=row.time_zone,
-        hosting=Hosting(row.uid, row.instance, row.region, row.generation),
+        hosting=Hosting(row.uid, row.instance or "", row.region, row.generation),
         connection_limit=row.connection_limit,
         extensions=tuple(row.extensions),
         created_at=row.created_at,
@@ -45,6 +55,8 @@ def tenant_of(row: Row[Any]) -> Tenant:
         destroyed_at=row.destroyed_at,
         restored_from=_origin(row),
         restored_at=row.restored_at,
+        kept_in=row.kept_in,
+        size=row.size,
     )
 
 
@@ -53,9 +65,20 @@ def intent_of(row: Row[Any]) -> Intent:
     return Intent(**{**row._mapping, "kind": IntentKind(row.kind)})
 
 
-def instance_of(row: Row[Any], databases: int = 0) -> Instance:
-    """A row of `instances`, with the number of databases placed on it."""
-    return Instance(row.name, row.region, InstanceRole(row.role), row.databases_max, databases)
+def instance_of(row: Row[Any], databases: int = 0, connections: int = 0, bytes_seen: int = 0) -> Instance:
+    """A row of `instances`, with what the tenants placed on it take."""
+    return Instance(
+        name=row.name,
+        region=row.region,
+        role=InstanceRole(row.role),
+        databases_max=row.databases_max,
+        databases=databases,
+        connections_max=row.connections_max,
+        bytes_max=row.bytes_max,
+        connections=connections,
+        bytes_seen=bytes_seen,
+        state=InstanceState(row.state),
+    )
 
 
 def copy_of(row: Row[Any]) -> Copy:

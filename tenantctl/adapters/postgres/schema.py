@@ -39,6 +39,9 @@ instances: Final = Table(
     Column("databases_max", Integer, nullable=False),
     _moment("added_at"),
     _text("added_by"),
+    Column("connections_max", Integer),
+    Column("bytes_max", BigInteger),
+    _text("state"),
 )
 
 transitions: Final = Table("transitions", metadata, _text("source", key=True), _text("target", key=True))
@@ -61,7 +64,7 @@ tenants: Final = Table(
     _moment("intent_effective_at"),
     _text("time_zone"),
     _text("region"),
-    _text("instance"),
+    _text("instance", null=True),
     Column("generation", Integer, nullable=False),
     Column("connection_limit", Integer, nullable=False),
     Column("extensions", ARRAY(Text), nullable=False),
@@ -79,6 +82,8 @@ tenants: Final = Table(
     _moment("lease_until", null=True),
     Column("lease_intent_id", BigInteger),
     Column("lease_epoch", BigInteger, nullable=False),
+    _text("kept_in", null=True),
+    Column("size", BigInteger, nullable=False),
 )
 
 intents: Final = Table(
