@@ -21,7 +21,7 @@ from tests.simulation.witnessed import is_kept, is_there
 
 GRACE: Final = timedelta(days=21)  # the promise itself; a policy may only give more
 MOVES: Final = {(row.source, row.target) for row in TRANSITIONS}
-SEEN_LATE: Final = timedelta(hours=26)  # accidents to copies are seen within a day, and a little
+A_LITTLE: Final = timedelta(hours=2)  # accidents to copies are seen when they are looked at next, and a little later
 
 Rule = Callable[[Town, Happening], Iterator[str]]
 StateRule = Callable[[Town, Life], Iterator[str]]
@@ -301,10 +301,11 @@ def within_rpo_or_alarmed(town: Town, life: Life) -> Iterator[str]:
     oldest = town.moment - timedelta(hours=town.policies.backups.rpo_hours)
     if life.came_at is None or life.came_at > oldest or town.workers_rest_until > oldest:
         return
+    seen_after = timedelta(hours=town.policies.backups.look_at_copies_every_hours) + A_LITTLE
     for made in reversed(life.backups.values()):
         if made.begun_at < oldest:
             break
-        if len(list(_readable_in(town, made, town.moment - SEEN_LATE))) >= 2:
+        if len(list(_readable_in(town, made, town.moment - seen_after))) >= 2:
             return
     newest = next(reversed(life.backups.values()), None)
     begun_at = newest.begun_at if newest else None
