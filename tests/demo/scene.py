@@ -17,7 +17,7 @@ from tests.demo.witness import Witness
 Result = TypeVar("Result")
 
 WORKERS: Final = 2
-SHORTLY: Final = timedelta(minutes=5)
+SHORTLY: Final = timedelta(minutes=20)  # places that come up one after the other are looked at together
 REGIONS: Final = ("us-south1", "us-central1", "europe-west1", "europe-west4")
 
 
