@@ -3,7 +3,8 @@
 import pytest
 
 from tests.house.repository import ROOT
-from tests.simulation.mutant_list import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutant_list import MUTANTS
 from tests.simulation.mutants import PAGE, page, why_not
 
 

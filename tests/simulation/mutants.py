@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.simulation.mutant_list import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutant_list import MUTANTS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs/MUTANTS.md"
