@@ -177,8 +177,9 @@ def nightly() -> Policies:
 
 
 def monthly() -> Policies:
-    """The same, with looks as rare as monthly backups need: for lives by the hundred thousand."""
+    """The same, with looks as rare and terms as long as monthly backups need: for lives by the hundred thousand."""
     told = policies()
     lifecycle = replace(told.lifecycle, copies_seen_within_hours=30 * 24, keep_closed_every_hours=7 * 24)
-    backups = replace(told.backups, rpo_hours=32 * 24, look_at_copies_every_hours=30 * 24)
+    long = dict.fromkeys(told.backups.classes, told.backups.classes[RetentionClass.MONTHLY])
+    backups = replace(told.backups, rpo_hours=32 * 24, look_at_copies_every_hours=30 * 24, classes=long)
     return replace(told, lifecycle=lifecycle, backups=backups)

@@ -145,7 +145,9 @@ def new_policy(town: Town, one: Act, chance: Random) -> None:
         destroy_within_days=chance.choice((1, 7, 14)),
     )
     age = chance.choice((26, 31, 45))
-    classes = {**town.policies.backups.classes, RetentionClass.DAILY: Term(age - 1, age)}
+    classes = dict(town.policies.backups.classes)
+    if classes[RetentionClass.DAILY] != classes[RetentionClass.MONTHLY]:  # where each backup must last for a month
+        classes[RetentionClass.DAILY] = Term(age - 1, age)
     final = chance.choice((200, 300, 331))
     classes[RetentionClass.FINAL] = Term(final - 1, final)
     backups = replace(town.policies.backups, classes=classes)
