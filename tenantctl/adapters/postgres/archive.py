@@ -7,7 +7,9 @@ read no more than its list.
 
 import os
 import re
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -21,6 +23,7 @@ _ENTRY: Final = re.compile(r"(\d+); \d+ \d+ (.*)")
 _NAME: Final = r"(\"(?:[^\"]|\"\")+\"|\w+)"
 _EXTENSION: Final = re.compile(rf"^CREATE EXTENSION IF NOT EXISTS {_NAME} WITH SCHEMA {_NAME};$", re.MULTILINE)
 _SCHEMA: Final = re.compile(rf"^CREATE SCHEMA {_NAME};$", re.MULTILINE)
+_SILENCE_SECONDS: Final = 1800.0
 _DISK_IS_FULL: Final = "No space left on device"
 _RESTRICT: Final = re.compile(r"^\\restrict (\w+)$", re.MULTILINE)
 
@@ -116,6 +119,43 @@ def read_through(chunks: Iterator[bytes]) -> None:
         listens = True
         for chunk in chunks:  # to the last one: whoever checks them on the way sees all
             listens = listens and process.feed(chunk)
+        _check_end(process.finish(), process.said())
+
+
+def as_script(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """A whole archive as the SQL that `pg_restore` makes of it, piece by piece.
+
+    Raises:
+        Refused: it is none, or not whole.
+        Transient: `pg_restore` was killed, found the disk full, or fell silent.
+    """
+    failures: list[Exception] = []
+    with ChildProcess("pg_restore", ["--file=-"], {}, feeds=True, output=subprocess.PIPE) as process:
+
+        def feed() -> None:
+            try:
+                for chunk in chunks:
+                    if not process.feed(chunk):
+                        break
+            except Exception as failure:  # noqa: BLE001 - raised by the thread that reads
+                failures.append(failure)
+                process.kill()
+            process.finish()
+
+        feeder = threading.Thread(target=feed, name="archive", daemon=True)
+        feeder.start()
+        try:
+            while piece := process.read(_SILENCE_SECONDS):
+                yield piece
+        except TimeoutError as error:
+            raise Transient(f"The archive could not be read to its end: {error}.") from error
+        except BaseException:  # whoever reads has had enough
+            process.kill()
+            raise
+        finally:
+            feeder.join()
+        if failures:
+            raise failures[0]
         _check_end(process.finish(), process.said())
 
 

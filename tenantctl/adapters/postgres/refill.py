@@ -99,7 +99,7 @@ def refill(
             roles.end_sessions(session, hosting.login)  # it may be allowed a single one
         failed = list(_run_last(sessions, hosting, password, archive, source))
     finally:
-        _close(control, hosting)
+        close_login(control, hosting)
     return (*failed, *(entry.what for entry in archive.chosen(*_BEYOND)))
 
 
@@ -124,7 +124,7 @@ def _run_last(sessions: Sessions, hosting: Hosting, password: str, archive: Arch
     named, views = archive.chosen(*_NAMES_ROLES), archive.chosen(*_RUN_LAST)
     if not (named or views):
         return
-    with _customer(sessions, hosting, password) as session:
+    with customer_session(sessions, hosting, password) as session:
         if named and not _carried_out(session, archive, named, hosting, source):
             yield from (entry.what for entry in named if not _carried_out(session, archive, [entry], hosting, source))
         yield from (entry.what for entry in views if not _carried_out(session, archive, [entry], hosting, source))
@@ -155,7 +155,7 @@ def _carried_out(
 
 
 @contextlib.contextmanager
-def _customer(sessions: Sessions, hosting: Hosting, password: str) -> Iterator[psycopg.Connection[Any]]:
+def customer_session(sessions: Sessions, hosting: Hosting, password: str) -> Iterator[psycopg.Connection[Any]]:
     """A session of the tenant's own login."""
     with sessions.socket(hosting.instance, with_token=False) as proxy:
         try:
@@ -175,7 +175,7 @@ def _customer(sessions: Sessions, hosting: Hosting, password: str) -> Iterator[p
             yield session
 
 
-def _close(control: ControlSessions, hosting: Hosting) -> None:
+def close_login(control: ControlSessions, hosting: Hosting) -> None:
     """Lets the customer's login in no more; a failure must not hide why the restore failed."""
     with contextlib.suppress(TenantctlError), control.on(hosting.instance) as session:
         roles.set_login(session, hosting.login, allowed=False)
