@@ -4,7 +4,7 @@ Running initdb takes a second; copying its result takes a tenth of one. So initd
 PostgreSQL and of this file, in the cache, and the emulated roles of Cloud SQL are laid into the template:
 
 - `cloudsqladmin` is the bootstrap superuser. It belongs to the supervisor; the data plane never lets it through.
-- `cloudsqlsuperuser` may create databases and roles, and grant what is listed below. It is no superuser.
+- `cloudsqlsuperuser` may create databases and roles, replicate, and grant what is listed below. It is no superuser.
 - `cloudsqliamuser` and `cloudsqliamserviceaccount` mark the logins that an access token opens instead of a password.
 - `postgres` is the customer's first user, with no password until the Admin API sets one.
 
@@ -36,7 +36,8 @@ _INITDB: Final = (
 )
 # In single-user mode a line is a command.
 _ROLES: Final = f"""\
-CREATE ROLE {SUPERUSER_ROLE} NOLOGIN CREATEDB CREATEROLE;
+CREATE ROLE {SUPERUSER_ROLE} NOLOGIN CREATEDB CREATEROLE REPLICATION;
+GRANT pg_create_subscription TO {SUPERUSER_ROLE};
 GRANT pg_signal_backend, pg_read_all_data, pg_monitor TO {SUPERUSER_ROLE} WITH ADMIN OPTION;
 CREATE ROLE {IAM_USER_ROLE} NOLOGIN;
 CREATE ROLE {IAM_SERVICE_ACCOUNT_ROLE} NOLOGIN;

@@ -62,7 +62,7 @@ def twin(cluster: Cluster) -> Cluster:
 
 
 def test_a_cluster_has_the_roles_of_cloud_sql_and_one_superuser_that_is_not_ours() -> None:
-    """`cloudsqlsuperuser` may make databases and roles, and is no superuser."""
+    """`cloudsqlsuperuser` may make databases and roles, and replicate, and is no superuser."""
 
     async def test() -> None:
         async with a_cluster() as cluster:
@@ -75,7 +75,7 @@ def test_a_cluster_has_the_roles_of_cloud_sql_and_one_superuser_that_is_not_ours
                 ("cloudsqladmin", True, True, True, True, True, True),
                 ("cloudsqliamserviceaccount", False, False, False, False, False, False),
                 ("cloudsqliamuser", False, False, False, False, False, False),
-                ("cloudsqlsuperuser", False, True, True, False, False, False),
+                ("cloudsqlsuperuser", False, True, True, False, True, False),
                 ("postgres", False, True, True, True, False, False),
             ]
             granted = await ask(
@@ -83,7 +83,12 @@ def test_a_cluster_has_the_roles_of_cloud_sql_and_one_superuser_that_is_not_ours
                 "SELECT roleid::regrole::text, admin_option FROM pg_auth_members "
                 "WHERE member = 'cloudsqlsuperuser'::regrole ORDER BY 1",
             )
-            assert granted == [("pg_monitor", True), ("pg_read_all_data", True), ("pg_signal_backend", True)]
+            assert granted == [
+                ("pg_create_subscription", False),
+                ("pg_monitor", True),
+                ("pg_read_all_data", True),
+                ("pg_signal_backend", True),
+            ]
 
     run(test)
 

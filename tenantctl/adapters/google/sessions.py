@@ -196,6 +196,24 @@ class Sessions:
         """
         return SocketProxy(lambda: self._entrances.dial(instance, with_token=with_token, seconds=self._seconds))
 
+    def private_address(self, instance: str) -> str | None:
+        """Where one instance's server reaches another's; None on a local cloud, whose servers share a folder.
+
+        Raises:
+            Transient: the Admin API does not answer.
+            NotFound: there is no such instance.
+            Refused: it has no private address.
+        """
+        if self._endpoint is not None:
+            return None
+        place = self._entrances.place(instance)
+        if not place.private:
+            raise Refused(
+                f"The instance {instance} has no private address.",
+                hint="A tenant is moved over private addresses only: give the instance one.",
+            )
+        return place.address
+
     def close(self) -> None:
         """Let go of all connectors; sessions that are open stay open."""
         with self._lock:
