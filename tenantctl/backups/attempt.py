@@ -26,14 +26,20 @@ SHORT_TOLD_MAX: Final = 20  # backups that the alarm names: those that were begu
 
 
 def begin(
-    work: Work, step: Step, identity: Identity, destinations: Destinations, forced_row_security: tuple[str, ...]
+    work: Work,
+    step: Step,
+    identity: Identity,
+    destinations: Destinations,
+    forced_row_security: tuple[str, ...],
+    *,
+    size: int | None = None,
 ) -> tuple[Backup, frozenset[str]]:
     """Writes the backup, its copies, its keys and their residue down; from here on bytes may exist.
 
     The identity was wrapped by each region's KMS before anything is written, and is
     kept in each region's key bucket before anything is sealed for it: a dump that
     nobody could open is never made. The regions that took its key, and so get a copy
-    now, are returned with it.
+    now, are returned with it. `size` is what the database was seen to have, in bytes.
 
     Raises:
         Transient: no region's key bucket answers; the attempt was given up.
@@ -59,6 +65,8 @@ def begin(
         copies = tuple(replace(copy, wrapped_key=destinations.wrapped.get(copy.region)) for copy in intended)
         backup = replace(backup, copies=copies)
         writes.put_backup(backup)
+        if size is not None:
+            writes.record_size(size)
         for copy in copies:
             writes.put_residue(residue_of(copy))
             if copy.wrapped_key is not None:

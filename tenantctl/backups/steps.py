@@ -13,6 +13,7 @@ from tenantctl.model.backup import Backup, BackupState, RetentionClass
 from tenantctl.model.calendar import ONE_DAY
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.sighting import Present
 from tenantctl.ports.databases import Dump
 from tenantctl.ports.vault import ObjectSeen
 
@@ -62,7 +63,8 @@ class BackUp:
             raise Transient(
                 f"A backup that is short of copies exists already; {'; '.join(destinations.silent.values())}"
             )
-        backup, ready = begin(work, step, identity, destinations, _forced_row_security(work, step))
+        forced, size = _forced_row_security(work, step), _size(work)
+        backup, ready = begin(work, step, identity, destinations, forced, size=size)
         if backup.forced_row_security:
             work.world.databases.set_forced_row_security(work.tenant.hosting, backup.forced_row_security, forced=False)
         try:
@@ -128,6 +130,15 @@ def _manifest(work: Work, backup: Backup, streamed: Streamed, dump: Dump) -> Man
         forced_row_security=backup.forced_row_security,
         tables=dump.tables,
     )
+
+
+def _size(work: Work) -> int | None:
+    """How many bytes the database has, by which the room on its instance is counted; None if that is not seen."""
+    match work.world.databases.look(work.tenant.hosting):
+        case Present(seen):
+            return seen.size
+        case _:
+            return None
 
 
 def _tried_of_late(work: Work, slot: str) -> bool:

@@ -8,10 +8,12 @@ before anything is opened.
 from tenantctl.custody.basis import Basis, opening_of
 from tenantctl.custody.opening import check_opening, record_opening
 from tenantctl.model.backup import Backup, CopyState
-from tenantctl.model.errors import NotFound, Refused
+from tenantctl.model.capacity import Room
+from tenantctl.model.errors import NoRoom, NotFound, Refused
 from tenantctl.model.tenant import Origin, Tenant, new_uid
 from tenantctl.placement.elsewhere import PARTNERS, elsewhere, moved
-from tenantctl.placement.newcomer import capacity, check_newcomers_name
+from tenantctl.placement.newcomer import check_newcomers_name
+from tenantctl.placement.queue import demand_of
 from tenantctl.ports.registry import NewTenant
 from tenantctl.ports.world import World
 
@@ -48,6 +50,9 @@ def request_restore(world: World, source: Tenant, backup: Backup, basis: Basis, 
         instructing_party=basis.ground.value,
         restored_from=Origin(backup.id, source.uid),
         evidence={**opening_of(backup.id, basis), "of_tenant": source.uid},
+        kept_in=source.kept_in,
+        size=source.size,
+        headroom_percent=world.policies.regions.capacity.headroom_percent,
     )
     _refuse_taken(world, name)
     record_opening(world, source, backup, basis, "restore-requested", into=new.uid)
@@ -60,7 +65,8 @@ def _home(world: World, source: Tenant) -> str:
     Raises:
         Refused: none has any.
     """
-    policy, room = world.policies.regions, capacity(world.registry)
+    policy = world.policies.regions
+    room = Room(tuple(world.registry.instances())).regions(demand_of(source, policy))
     home = source.hosting.region
     explanation = world.registry.explanation(source.uid)
     others = elsewhere(home, PARTNERS, explanation, policy, world.jurisdictions)
@@ -68,7 +74,7 @@ def _home(world: World, source: Tenant) -> str:
     for region in candidates:
         if room.get(region, 0) > 0:
             return region
-    raise Refused(
+    raise NoRoom(
         f"No region that may have the data of tenant {source.label} has room: {', '.join(candidates)}.",
         hint="Add an instance: tenantctl instance add NAME --region REGION",
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tenantctl.model.anchor import RegistrySeen
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.decisions import Standing
+from tenantctl.model.region import Placement
 from tenantctl.model.sighting import Sighting, Unreachable
 from tenantctl.model.tenant import Hosting, Tenant
 
@@ -51,6 +52,20 @@ class FormerSeen:
 
 
 @dataclass(frozen=True)
+class WaitingSeen:
+    """Where a tenant stands among those that wait for room.
+
+    `position` is 1 for the first of `length`. `placement` is where there is room
+    for it now, after all who come before it; None while there is none, for this `reason`.
+    """
+
+    position: int
+    length: int
+    placement: Placement | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """A tenant, what the registry knows of its bytes, and what its instance shows.
 
@@ -66,4 +81,5 @@ class Facts:
     prepared: bool = False  # of a database that is to be filled from a backup: whether it is ready for that
     formers: tuple[FormerSeen, ...] = ()
     registry: RegistrySeen | Unreachable = NOT_LOOKED
+    waiting: WaitingSeen | None = None  # of one that waits for room
     standing: Standing | None = None  # nobody asked: what rests on it does not happen

@@ -16,6 +16,7 @@ from tenantctl.model.calendar import rfc3339
 class Do(StrEnum):
     """The effects a step can have; each has exactly one action."""
 
+    PLACE = "place"
     CREATE_ROLES = "create-roles"
     CREATE_DATABASE = "create-database"
     PREPARE_DATABASE = "prepare-database"
@@ -66,6 +67,7 @@ class Duty(StrEnum):
 
 
 DUTY_OF: dict[Do, Duty] = {
+    Do.PLACE: Duty.PROVISION,
     Do.CREATE_ROLES: Duty.PROVISION,
     Do.CREATE_DATABASE: Duty.PROVISION,
     Do.PREPARE_DATABASE: Duty.PROVISION,

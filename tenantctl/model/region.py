@@ -64,6 +64,11 @@ class RegionCatalogue:
     regions: tuple[Region, ...]
 
     @cached_property
+    def jurisdictions(self) -> Mapping[str, str]:
+        """Region → jurisdiction."""
+        return {region.id: region.jurisdiction for region in self.regions}
+
+    @cached_property
     def by_id(self) -> Mapping[str, Region]:
         """The regions by their ids."""
         return {region.id: region for region in self.regions}
@@ -214,8 +219,21 @@ class RegionPolicy:
 
 
 @dataclass(frozen=True)
+class CapacityPolicy:
+    """How full instances may be made.
+
+    Args:
+        headroom_percent: how much of an instance's bytes newcomers leave free, for those who are there to grow.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+
+    headroom_percent: int
+
+
+@dataclass(frozen=True)
 class RegionsPolicy:
-    """`regions.yaml`: residency, overrides (country → regions in the order to try), and the word on each region.
+    """`regions.yaml`: residency, capacity, overrides (country → regions to try in order), and the word on each region.
 
     A region that is not named takes no tenants.
     """
@@ -223,6 +241,7 @@ class RegionsPolicy:
     __pydantic_config__: ClassVar = STRICT
 
     residency: ResidencyPolicy
+    capacity: CapacityPolicy
     overrides: Mapping[str, tuple[str, ...]]
     regions: Mapping[str, RegionPolicy]
 
@@ -254,6 +273,9 @@ def regions_policy_faults(policy: RegionsPolicy, regions: Sequence[Region]) -> l
     """(key, reason) for everything in the policy that cannot be, measured against the known regions."""
     known = {region.id: region for region in regions}
     faults = _residency_faults(policy.residency, {region.jurisdiction for region in regions})
+    headroom = policy.capacity.headroom_percent
+    if not 0 <= headroom <= 90:
+        faults.append(("capacity.headroom_percent", f"must lie within 0 and 90, is {headroom}"))
     for country, order in policy.overrides.items():
         key = f"overrides.{country}"
         if not _is_country_code(country):

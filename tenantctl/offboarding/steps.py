@@ -16,12 +16,13 @@ from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding.admittance import admitted, stopped
 from tenantctl.offboarding.grace import destroy_after, never_earlier
 from tenantctl.offboarding.notices import of_this_closing
+from tenantctl.offboarding.trial import TRIAL_ENDED, is_on_trial
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
 
 
 class MarkDeactivating:
-    """Records that a cancellation is in effect."""
+    """Records that a cancellation is in effect, or that a trial has ended."""
 
     journals_itself = True
 
@@ -38,6 +39,8 @@ class MarkDeactivating:
         """Moves the tenant on, and counts it."""
         with admitted(work, Act.DEACTIVATE) as writes:
             refuse_newer_intent(work, writes)
+            if is_on_trial(work.world.registry.intents(work.tenant.uid)):
+                writes.journal(TRIAL_ENDED, intent=work.tenant.intent_id)
             writes.move(Event.CANCELLATION_EFFECTIVE, intent=work.tenant.intent_id)
 
 

@@ -1,12 +1,15 @@
-"""How a tenant comes to be, and how one that lost its region comes to be anew: pure."""
+"""How a tenant comes to be, after waiting for room if it must, and one that lost its region anew: pure."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
 from tenantctl.model.facts import Facts
 from tenantctl.model.plan import Blocker, Do, Plan, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
-from tenantctl.model.tenant import Wanted
+from tenantctl.model.tenant import Tenant, Wanted
+
+ROOM_LOOKED_FOR_EVERY: Final = timedelta(minutes=10)
 
 
 def plan_arrival(facts: Facts, *, now: datetime) -> Plan:
@@ -17,15 +20,40 @@ def plan_arrival(facts: Facts, *, now: datetime) -> Plan:
     leaves the ordinary way, so that there is one way of dropping databases.
     """
     tenant = facts.tenant
+    if not tenant.is_placed:
+        return plan_waiting(facts, now=now)
     if (silent := _silent(facts)) is not None:
         return Plan(tenant.uid, "create", blockers=(silent,), next_look=now + timedelta(minutes=5))
-    cancelled = tenant.wanted is not Wanted.LIVING and tenant.intent_effective_at <= now
+    cancelled = is_cancelled(tenant, now=now)
     if cancelled and isinstance(facts.database, Gone) and isinstance(facts.roles, Gone):
         return Plan(
             tenant.uid, "withdraw", (Step(Do.MARK_WITHDRAWN, tenant.uid, "cancelled before anything was created"),)
         )
     # Nobody waits for its data any more, and a backup that cannot be restored must not keep it from leaving.
     return Plan(tenant.uid, "create", tuple(_making(facts, with_data=not cancelled)))
+
+
+def plan_waiting(facts: Facts, *, now: datetime) -> Plan:
+    """A tenant that waits for room gets it in its turn, or is withdrawn: nothing of it stands anywhere yet."""
+    tenant, seen = facts.tenant, facts.waiting
+    if is_cancelled(tenant, now=now):
+        step = Step(Do.MARK_WITHDRAWN, tenant.uid, "cancelled while it waited for room")
+        return Plan(tenant.uid, "withdraw", (step,))
+    if seen is None:
+        blocker = Blocker("queue-not-seen", "nobody looked at its place among those that wait for room")
+        return Plan(tenant.uid, "place", blockers=(blocker,), next_look=now + ROOM_LOOKED_FOR_EVERY)
+    if seen.placement is None:
+        because = (
+            f"it is number {seen.position} of {seen.length} that wait for room, first of all in {tenant.hosting.region}"
+        )
+        return Plan(tenant.uid, "wait for room", next_look=now + ROOM_LOOKED_FOR_EVERY, because=because)
+    region = seen.placement.region
+    return Plan(tenant.uid, "place", (Step(Do.PLACE, tenant.uid, f"{region} has room for it by now", region),))
+
+
+def is_cancelled(tenant: Tenant, *, now: datetime) -> bool:
+    """Whether a tenant that is only requested is not wanted any more."""
+    return tenant.wanted is not Wanted.LIVING and tenant.intent_effective_at <= now
 
 
 def plan_rehosting(facts: Facts, *, now: datetime) -> Plan:

@@ -4,14 +4,44 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tenantctl.engine.actions import Work
-from tenantctl.model.errors import Refused, Transient
+from tenantctl.model.errors import NoRoom, Refused, Transient
 from tenantctl.model.facts import DatabaseSeen
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant
 from tenantctl.onboarding.former import alarm_of_formers, former_hostings
+from tenantctl.onboarding.waiting import look_at_waiting
 from tenantctl.ports.world import World
+
+
+class Place:
+    """Gives a tenant that waited for room its instance in a region, the step's argument."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry says so."""
+        return work.world.registry.tenant(work.tenant.uid).is_placed
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """The room must still be there for this one, whoever came meanwhile."""
+        seen = look_at_waiting(work.world, work.tenant)
+        if seen is None or seen.placement is None or seen.placement.region != step.argument:
+            yield Blocker("room-gone", f"{step.argument} has no room for it any more")
+
+    def act(self, work: Work, step: Step) -> None:
+        """Writes instance, explanation and residue in one transaction, if the newest request still wants it.
+
+        Raises:
+            NoRoom: somebody else was faster.
+        """
+        seen, registry = look_at_waiting(work.world, work.tenant), work.world.registry
+        if seen is None or seen.placement is None:
+            raise NoRoom(f"{step.argument} has no room for tenant {work.tenant.label} any more.")
+        headroom = work.world.policies.regions.capacity.headroom_percent
+        with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            writes.place(seen.placement.region, seen.placement.to_plain(), headroom_percent=headroom)
 
 
 class CreateRoles:
@@ -127,10 +157,13 @@ class MarkActive:
     def act(self, work: Work, step: Step) -> None:
         """Moves the tenant on; a database that one restored elsewhere has left behind becomes an alarm."""
         registry, hosting = work.world.registry, work.tenant.hosting
+        seen = look_or_wait(work.world, work.tenant)
         formers = former_hostings(work.tenant, registry.residues(work.tenant.uid))
         with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             event = Event.MOVE_ENDED if writes.tenant.state is State.MOVING else Event.DATABASE_READY
             writes.move(event, instance=hosting.instance, region=hosting.region)
+            if seen is not None:
+                writes.record_size(seen.size)
             if formers:
                 alarm_of_formers(writes, formers)
 
@@ -145,8 +178,8 @@ class MarkWithdrawn:
         return work.world.registry.tenant(work.tenant.uid).state is State.FORGOTTEN
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
-        """Nothing may be there; could-not-look raises."""
-        if look_or_wait(work.world, work.tenant) is not None:
+        """Nothing may be there; could-not-look raises. One that was never placed can have nothing anywhere."""
+        if work.tenant.is_placed and look_or_wait(work.world, work.tenant) is not None:
             yield Blocker("database-present", "the instance shows a database after all")
 
     def act(self, work: Work, step: Step) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tenantctl.model.errors import Refused
 from tenantctl.model.region import RegionsPolicy
-from tenantctl.placement.residency import kept_in
+from tenantctl.placement.residency import kept_in, partner_objection
 
 PARTNERS = "partners"
 
@@ -54,6 +54,8 @@ def elsewhere(
             objections[region] = f"outside {required}, where this tenant's data is kept"
         elif region not in partners and jurisdiction != jurisdictions.get(home):
             objections[region] = f"outside {jurisdictions.get(home)}, and no partner of {home}"
+        elif required is not None and (objection := partner_objection(region, required, policy, jurisdictions)):
+            objections[region] = objection
     return Elsewhere(tuple(region for region in wanted if region not in objections), objections)
 
 

@@ -2,14 +2,15 @@
 
 The filters come first, in this order: jurisdiction, products, the operator's word. Of what is left the closest is
 taken. If that one is full, the next closest of *its* jurisdiction is; if there is none, the placement is refused with
-the list of what was considered. A text that can mean several places is accepted only if all give the same region.
+the list of what was considered, or waits for room. A text that can mean several places is accepted only if all give the
+same region.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import NoRoom, Refused
 from tenantctl.model.region import (
     Candidate,
     Place,
@@ -21,9 +22,11 @@ from tenantctl.model.region import (
     RegionsPolicy,
 )
 from tenantctl.placement.nearest import rank
-from tenantctl.placement.residency import kept_in, objection
+from tenantctl.placement.residency import kept_in, objection, partner_objection
 
 LISTED_MAX: Final = 12
+_PLACES: Final = ", places "
+_NO_INSTANCE: Final = "no instance there"
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,14 @@ class Choice:
         kept_in: the jurisdiction that the policy keeps the data in, if any.
         ranked: all regions as (km, region), the closest first.
         objections: region → why it was not to be taken; None where it could be.
+        awaited: the region that would be chosen if only it had room; None where room is not what is missing.
     """
 
     region: Region | None
     kept_in: str | None
     ranked: list[tuple[float, Region]]
     objections: Mapping[str, str | None]
+    awaited: Region | None = None
 
 
 def plan_placement(
@@ -50,6 +55,7 @@ def plan_placement(
     capacity: Mapping[str, int] | None,
     *,
     keep_in: str | None = None,
+    may_wait: bool = False,
 ) -> Placement:
     """Choose the region for a customer who is based at one of the answers.
 
@@ -60,8 +66,10 @@ def plan_placement(
         capacity: region → tenants for which its instances have room; a region that is missing has no instance and is
             passed over like a closed one. None where nobody has looked: then every open region counts as having room.
         keep_in: the jurisdiction that the customer asks their data to stay in.
+        may_wait: where room alone is missing, answer with the region that the tenant hopes for; `awaits_room` tells.
 
     Raises:
+        NoRoom: regions may take the tenant, and none of them has room.
         Refused: the places give different regions, no region may take the tenant, or the jurisdiction is unknown.
     """
     jurisdictions = sorted({region.jurisdiction for region in catalogue.regions})
@@ -76,8 +84,10 @@ def plan_placement(
         raise _ambiguous(answers, choices)
     answer = answers.answers[0]
     choice = choices[answer.places[0]]
-    if choice.region is None:
+    region = choice.region or (choice.awaited if may_wait else None)
+    if region is None:
         raise _nowhere(answer, choice)
+    choice = replace(choice, region=region)
     return Placement(
         query=answers.query,
         place=answer.places[0],
@@ -85,13 +95,32 @@ def plan_placement(
         place_kind=answer.kind,
         keep_in=keep_in,
         kept_in=keep_in or choice.kept_in,
-        data_version=f"regions {catalogue.version}, places {answers.data_version}",
+        data_version=f"regions {catalogue.version}{_PLACES}{answers.data_version}",
         policy_digest=policy.digest,
         candidates=_candidates(choice),
-        region=choice.region.id,
+        region=region.id,
         closest=choice.ranked[0][1].id,
         deviation=_deviation(answer.places[0], choice, policy),
     )
+
+
+def awaits_room(placement: Placement) -> bool:
+    """Whether the region of a placement is one that it only hopes for."""
+    return not next(one.allowed for one in placement.candidates if one.region == placement.region)
+
+
+def place_again(
+    placement: Placement, catalogue: RegionCatalogue, policy: RegionsPolicy, capacity: Mapping[str, int]
+) -> Placement:
+    """Choose anew for a customer who waits for room: the same place, with what is known and allowed by now.
+
+    Raises:
+        NoRoom: as for `plan_placement`, which see for the arguments too; Refused likewise.
+    """
+    answer = PlaceAnswer(placement.place_kind, placement.place_label, (placement.place,))
+    places = placement.data_version.rpartition(_PLACES)[2]
+    answers = PlaceAnswers(placement.query, places, (answer,))
+    return plan_placement(answers, catalogue, policy, capacity, keep_in=placement.keep_in)
 
 
 def choose(
@@ -104,6 +133,7 @@ def choose(
 ) -> Choice:
     """Choose for one place; the arguments are those of `plan_placement`."""
     home = kept_in(place.country, policy.residency)
+    kept = keep_in or home
     ranked = rank(place.latitude, place.longitude, catalogue.regions)
     objections: dict[str, str | None] = {}
     for _, region in ranked:
@@ -111,12 +141,14 @@ def choose(
             objection(region, home, keep_in)
             or region.product_missing
             or policy.closed_because.get(region.id, "closed: the policy does not name it")
-            or ("no instance there" if capacity is not None and region.id not in capacity else None)
+            or (partner_objection(region.id, kept, policy, catalogue.jurisdictions) if kept else None)
+            or (_NO_INSTANCE if capacity is not None and region.id not in capacity else None)
         )
     order = _order(place, ranked, policy)
     first = next((region for region in order if objections[region.id] is None), None)
     if first is None:
-        return Choice(None, home, ranked, objections)
+        awaited = next((region for region in order if objections[region.id] is _NO_INSTANCE), None)
+        return Choice(None, home, ranked, objections, awaited)
     first_is_full = _no_room(first, policy, capacity) is not None
     for region in order:
         if objections[region.id] is None:
@@ -125,7 +157,7 @@ def choose(
                 # A region without room is no reason to send data across a border.
                 objections[region.id] = f"outside {first.jurisdiction}, where {first.id} would be closest but is full"
     chosen = next((region for region in order if objections[region.id] is None), None)
-    return Choice(chosen, home, ranked, objections)
+    return Choice(chosen, home, ranked, objections, None if chosen else first)
 
 
 def _no_room(region: Region, policy: RegionsPolicy, capacity: Mapping[str, int] | None) -> str | None:
@@ -206,6 +238,11 @@ def _nowhere(answer: PlaceAnswer, choice: Choice) -> Refused:
     for distance, region in choice.ranked:
         reasons.setdefault(choice.objections[region.id] or "", []).append(f"{region.id} ({distance:,.0f} km)")
     considered = "; ".join(f"{reason}: {', '.join(regions)}" for reason, regions in reasons.items())
-    return Refused(
-        f"No region can take a tenant based in {answer.label}.", hint=f"Considered, closest first: {considered}."
+    sentence = f"No region can take a tenant based in {answer.label}."
+    listed = f"Considered, closest first: {considered}."
+    if choice.awaited is None:
+        return Refused(sentence, hint=listed)
+    return NoRoom(
+        sentence,
+        hint=f"{listed}\n  To have it wait until {choice.awaited.id} has room: tenantctl tenant create --wait-for-room",
     )

@@ -1,6 +1,8 @@
 """Where data may live by law and by promise: jurisdictions, and the one that a customer's data is kept in. Pure."""
 
-from tenantctl.model.region import Region, ResidencyPolicy
+from collections.abc import Mapping
+
+from tenantctl.model.region import Region, RegionsPolicy, ResidencyPolicy
 
 
 def jurisdiction_of(country: str, policy: ResidencyPolicy) -> str:
@@ -12,6 +14,21 @@ def kept_in(country: str, policy: ResidencyPolicy) -> str | None:
     """The jurisdiction that data of customers based in this country does not leave; None where it may be anywhere."""
     home = jurisdiction_of(country, policy)
     return home if home in policy.kept_at_home else None
+
+
+def partner_objection(region: str, kept: str, policy: RegionsPolicy, jurisdictions: Mapping[str, str]) -> str | None:
+    """Why data that is kept in a jurisdiction cannot be hosted in a region of it: its backups would have to leave.
+
+    Args:
+        region: one that the policy names.
+        kept: the jurisdiction.
+        policy: the word on each region.
+        jurisdictions: region → jurisdiction.
+    """
+    partners = policy.regions[region].partners
+    if any(jurisdictions.get(partner) == kept for partner in partners):
+        return None
+    return f"no partner in {kept} for its backups, which are kept there too"
 
 
 def objection(region: Region, home: str | None, keep_in: str | None) -> str | None:

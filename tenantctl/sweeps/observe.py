@@ -9,6 +9,7 @@ from tenantctl.model.plan import Plan
 from tenantctl.model.sighting import Present, Sighting
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.onboarding.former import look_at_formers
+from tenantctl.onboarding.waiting import look_at_waiting
 from tenantctl.ports.world import World
 from tenantctl.sweeps.planning import is_approved_erasure, plan
 
@@ -28,11 +29,11 @@ def observe(world: World, tenant: Tenant) -> Facts:
     Raises:
         Transient: the registry does not answer; an instance that does not is a fact.
     """
-    databases, hosting = world.databases, tenant.hosting
+    databases, hosting, placed = world.databases, tenant.hosting, tenant.is_placed
     leaving = tenant.wanted is Wanted.LEAVING
     standing = world.decisions.standing(tenant.uid, hosting.region, CAPPED.get(tenant.state) if leaving else None)
     erased = any(is_approved_erasure(one, now=world.registry.now()) for one in standing.proposals)
-    looked_at = tenant.state in LOOKED_AT or erased
+    looked_at = placed and (tenant.state in LOOKED_AT or erased)
     residues = tuple(world.registry.residues(tenant.uid))
     database = databases.look(hosting) if looked_at or tenant.state is State.DESTROYED else NOT_LOOKED
     return Facts(
@@ -40,11 +41,12 @@ def observe(world: World, tenant: Tenant) -> Facts:
         backups=tuple(world.registry.backups(tenant.uid)),
         residues=residues,
         database=database,
-        roles=databases.look_at_roles(hosting) if tenant.state in COMING else NOT_LOOKED,
+        roles=databases.look_at_roles(hosting) if placed and tenant.state in COMING else NOT_LOOKED,
         logins=databases.look_at_logins(hosting) if looked_at else NOT_LOOKED,
         registry=registry_seen(world) if tenant.state is State.DEACTIVATED or erased else NOT_LOOKED,
         prepared=_is_prepared(world, tenant, database),
         formers=look_at_formers(world, tenant, residues) if tenant.state in REMEMBERING else (),
+        waiting=None if placed or tenant.state is not State.REQUESTED else look_at_waiting(world, tenant),
         standing=standing,
     )
 

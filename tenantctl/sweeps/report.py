@@ -9,10 +9,11 @@ from tenantctl.backups.holding import holding_sentence, kept_places
 from tenantctl.backups.planning import newest_complete, open_residues
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.facts import Facts
-from tenantctl.model.lifecycle import REINSTATABLE, Event, State
+from tenantctl.model.lifecycle import LIVING, REINSTATABLE, Event, State
 from tenantctl.model.plan import Plan
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.offboarding.safeguards import Safeguard, safeguards
+from tenantctl.offboarding.trial import is_on_trial
 from tenantctl.ports.registry import Alarm
 from tenantctl.ports.world import World
 from tenantctl.sweeps.observe import observe
@@ -47,13 +48,14 @@ def explain(world: World, tenant: Tenant) -> Explanation:
     facts = observe(world, tenant)
     planned = plan(facts, world.policies, now=now)
     since, because = _last_move(world, tenant)
+    on_trial = is_on_trial(registry.intents(tenant.uid))
     guards = tuple(safeguards(facts, world.policies, now=now)) if tenant.state is State.DEACTIVATED else ()
     return Explanation(
         tenant=tenant,
         since=since,
         because=because,
-        next=tuple(_next(facts, planned, now=now)),
-        would_stop=tuple(_would_stop(tenant)),
+        next=tuple(_next(facts, planned, on_trial=on_trial, now=now)),
+        would_stop=tuple(_would_stop(tenant, on_trial=on_trial)),
         safeguards=guards,
         alarms=tuple(registry.alarms(tenant.uid)),
         plan=planned,
@@ -70,7 +72,7 @@ def _last_move(world: World, tenant: Tenant) -> tuple[datetime, str]:
     return tenant.created_at, f"asked for by {intents[0].instructing_party}" if intents else "asked for"
 
 
-def _next(facts: Facts, planned: Plan, *, now: datetime) -> Iterator[str]:
+def _next(facts: Facts, planned: Plan, *, on_trial: bool, now: datetime) -> Iterator[str]:
     tenant = facts.tenant
     yield from _holding(facts)
     for step in planned.steps:
@@ -82,7 +84,8 @@ def _next(facts: Facts, planned: Plan, *, now: datetime) -> Iterator[str]:
             newest = newest_complete(facts.backups)
             yield f"the newest backup was begun {rfc3339(newest.begun_at)}" if newest else "there is no backup yet"
             if tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at > now:
-                yield f"the logins are closed at {rfc3339(tenant.intent_effective_at)}: it is cancelled from then on"
+                why = "its trial ends then" if on_trial else "it is cancelled from then on"
+                yield f"the logins are closed at {rfc3339(tenant.intent_effective_at)}: {why}"
         case State.DEACTIVATED if tenant.destroy_after is not None:
             if now < tenant.destroy_after:
                 yield f"the database is destroyed after {rfc3339(tenant.destroy_after)}, if all safeguards hold then"
@@ -119,8 +122,12 @@ def _remaining(facts: Facts) -> Iterator[str]:
         yield f"{len(remaining)} places still hold bytes of it; nothing can be read after {rfc3339(max(remaining))}"
 
 
-def _would_stop(tenant: Tenant) -> Iterator[str]:
-    if tenant.state is State.ACTIVE and tenant.wanted is Wanted.LEAVING:
+def _would_stop(tenant: Tenant, *, on_trial: bool) -> Iterator[str]:
+    if on_trial and tenant.state in LIVING:
+        yield f"tenantctl tenant convert {tenant.label}"
+        if tenant.logins_closed_at is not None:
+            yield "any safeguard that does not hold"
+    elif tenant.state is State.ACTIVE and tenant.wanted is Wanted.LEAVING:
         yield f"tenantctl tenant reinstate {tenant.label}"
     elif tenant.state in REINSTATABLE and tenant.wanted is Wanted.LEAVING:
         yield f"tenantctl tenant reinstate {tenant.label}, until the destruction begins"

@@ -26,6 +26,7 @@ from tenantctl.ports.world import World
 from tenantctl.sweeps.observe import observe_and_plan
 
 ACTIONS: Final[Actions] = {
+    Do.PLACE: arriving.Place(),
     Do.CREATE_ROLES: arriving.CreateRoles(),
     Do.CREATE_DATABASE: arriving.CreateDatabase(),
     Do.PREPARE_DATABASE: arriving.PrepareDatabase(),

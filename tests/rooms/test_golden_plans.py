@@ -40,6 +40,7 @@ from tests.rooms.rule_facts import (
     verified_final,
     with_copy,
 )
+from tests.rooms.waiting_cases import CASES_OF_WAITING
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "plans"
 WRITE = "TENANTCTL_WRITE_GOLDEN"
@@ -284,6 +285,7 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         DESTROY_AFTER,
     ),
     **RESTORES,
+    **CASES_OF_WAITING,
 }
 
 

@@ -28,6 +28,7 @@ from tenantctl.placement.planning import plan_placement
 from tenantctl.placement.residency import jurisdiction_of, kept_in
 
 CATALOGUE = region_catalogue()
+REGIONS = CATALOGUE.regions
 SHIPPED = load_regions(Path(__file__).parents[2] / "policies", CATALOGUE.regions)
 EU_COUNTRIES = SHIPPED.residency.jurisdictions["EU"]
 
@@ -42,8 +43,13 @@ def with_states(policy: RegionsPolicy, **states: Literal["open", "full", "closed
 
 
 def all_open() -> RegionsPolicy:
-    """Every region open, whoever its partners are."""
-    return replace(SHIPPED, regions={r.id: RegionPolicy("open", ("us-east4",), True) for r in CATALOGUE.regions})
+    """Every region open, with a partner in its own jurisdiction where that has one, else one abroad."""
+    homes = {
+        r.id: [other.id for other in REGIONS if other is not r and other.jurisdiction == r.jurisdiction]
+        for r in REGIONS
+    }
+    partners = {region: tuple(home[:1]) or ("us-east4",) for region, home in homes.items()}
+    return replace(SHIPPED, regions={region: RegionPolicy("open", partners[region], True) for region in partners})
 
 
 def place(

@@ -38,6 +38,7 @@ residency:
   jurisdictions:
     NO: [NO, SJ]
   kept_at_home: [NO]
+capacity: {headroom_percent: 20}
 overrides: {}
 regions:
   here-north1: {state: open, partners: [here-south1]}

@@ -1,8 +1,13 @@
 """`tenantctl instance`: the Cloud SQL instances that tenantctl uses."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from tenantctl.model.tenant import Instance
 
 
 @click.group()
@@ -15,8 +20,19 @@ def instance() -> None:
 @click.option("--region", required=True, help="The region it lies in, or is made in.")
 @click.option("--role", type=click.Choice(["tenants", "verify"]), default="tenants", show_default=True)
 @click.option("--databases-max", type=click.IntRange(1, 500), default=400, show_default=True, help="Its room.")
-def add(name: str, region: str, role: str, databases_max: int) -> None:
-    """Take instance NAME into service; it is made first if it does not exist."""
+@click.option(
+    "--connections-max", type=click.IntRange(1), help="What its tenants are promised together; else no limit."
+)
+@click.option("--bytes-max", type=click.IntRange(1), help="What their databases have together; else no limit.")
+def add(
+    name: str, region: str, role: str, databases_max: int, connections_max: int | None, bytes_max: int | None
+) -> None:
+    """Take instance NAME into service; it is made first if it does not exist.
+
+    For one that is in service, the limits are set anew. Newcomers go to the
+    instance whose fullest limit has the smallest share taken, and leave a part of
+    the bytes free (capacity in policies/regions.yaml).
+    """
     from tenantctl.bootstrap import opened_world
     from tenantctl.bootstrap.estate import add_instance
     from tenantctl.model.errors import Refused
@@ -26,15 +42,21 @@ def add(name: str, region: str, role: str, databases_max: int) -> None:
         words = world.policies.regions.regions
         if region not in words or words[region].state == "closed":
             raise Refused(f"Region {region} is closed or unknown.", hint="See: tenantctl region list")
-        add_instance(world, Instance(name, region, InstanceRole(role), databases_max))
+        asked = Instance(
+            name, region, InstanceRole(role), databases_max, connections_max=connections_max, bytes_max=bytes_max
+        )
+        add_instance(world, asked)
+        for one in world.registry.waiting():
+            world.registry.make_due(one.tenant.uid)
     click.echo(f"Instance {name} in {region} is in service, for {role}.")
 
 
 @instance.command(name="list")
 @output_option
 def list_instances(output: Output) -> None:
-    """List the instances in service, and what the Admin API says of each."""
+    """List the instances in service, how full they are, and what the Admin API says of each."""
     from tenantctl.bootstrap import opened_world
+    from tenantctl.model.capacity import shares
     from tenantctl.model.sighting import Present, Unreachable
 
     with opened_world(looks_only=True) as world:
@@ -42,11 +64,54 @@ def list_instances(output: Output) -> None:
         sight = world.instances.all()
     seen = {one.name: one.state for one in sight.value} if isinstance(sight, Present) else {}
     silent = f"unknown: {sight.reason}" if isinstance(sight, Unreachable) else "gone"
-    rows = [
-        (one.name, one.region, one.role, one.databases, one.databases_max, seen.get(one.name, silent)) for one in known
-    ]
-    headers = ["name", "region", "role", "databases", "databases max", "state"]
     if output == "json":
-        print_json([dict(zip((header.replace(" ", "_") for header in headers), row, strict=True)) for row in rows])
+        print_json([_described(one, seen.get(one.name, silent)) for one in known])
         return
+    rows = []
+    for one in known:
+        taken = [_percent(share) for share in shares(one).values()]
+        rows.append((one.name, one.region, one.role, one.databases, *taken, one.state, seen.get(one.name, silent)))
+    headers = ["name", "region", "role", "databases", "of databases", "of connections", "of bytes", "service", "state"]
     print_table(headers, rows)
+
+
+@instance.command()
+@click.argument("name")
+@click.option("--undo", is_flag=True, help="Let it take tenants again.")
+def drain(name: str, undo: bool) -> None:
+    """Have instance NAME take no more tenants; those that are on it stay where they are."""
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.model.tenant import InstanceState
+
+    with opened_world() as world:
+        world.registry.set_instance_state(name, InstanceState.SERVING if undo else InstanceState.DRAINING)
+        left = next(one.databases for one in world.registry.instances() if one.name == name)
+    if undo:
+        click.echo(f"Instance {name} takes tenants again.")
+        return
+    click.echo(f"Instance {name} takes no more tenants.")
+    if left:
+        click.echo(f"The {left} that are on it are served there as before: nothing is moved by this command.")
+
+
+def _described(one: "Instance", state: str) -> dict[str, object]:
+    from tenantctl.model.capacity import shares
+
+    return {
+        "name": one.name,
+        "region": one.region,
+        "role": one.role,
+        "databases": one.databases,
+        "databases_max": one.databases_max,
+        "connections": one.connections,
+        "connections_max": one.connections_max,
+        "bytes": one.bytes_seen,
+        "bytes_max": one.bytes_max,
+        "shares": dict(shares(one)),
+        "draining": one.state == "draining",
+        "state": state,
+    }
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{share:.0%}"

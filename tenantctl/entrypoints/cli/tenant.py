@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tenantctl.entrypoints.cli.arrival import cause_option, convert, create, party_option, wait_option
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+from tenantctl.entrypoints.cli.tenant_data import import_command
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,66 +15,15 @@ if TYPE_CHECKING:
     from tenantctl.model.decisions import Proposal
     from tenantctl.model.tenant import Tenant
 
-wait_option = click.option("--wait", is_flag=True, help="Follow the request to its end, doing the work that is due.")
-cause_option = click.option("--cause", default="asked for at a shell", show_default=True, help="Why; on record.")
-party_option = click.option("--instructed-by", default="operator", show_default=True, help="Who wants it; on record.")
-
 
 @click.group()
 def tenant() -> None:
-    """Tenants: create, list, explain, cancel, reinstate."""
+    """Tenants: create, list, explain, convert, cancel, reinstate."""
 
 
-@tenant.command()
-@click.argument("name")
-@click.option("--based-in", required=True, metavar="PLACE", help='Where the customer is: "Southlake, TX, US".')
-@click.option("--keep-in", metavar="JURISDICTION", help="Keep the data in this jurisdiction, such as EU.")
-@click.option("--connections", type=int, help="How many connections it may have; the policy's most by default.")
-@click.option("--extension", "extensions", multiple=True, help="A PostgreSQL extension to create; may be repeated.")
-@cause_option
-@party_option
-@wait_option
-@output_option
-def create(
-    name: str,
-    based_in: str,
-    keep_in: str | None,
-    connections: int | None,
-    extensions: tuple[str, ...],
-    cause: str,
-    instructed_by: str,
-    wait: bool,
-    output: Output,
-) -> None:
-    """Create tenant NAME in the closest region that may take it."""
-    from tenantctl.bootstrap import catalogue, opened_world
-    from tenantctl.entrypoints.cli.waiting import wait_for
-    from tenantctl.model.lifecycle import State
-    from tenantctl.onboarding.request import request_tenant
-
-    with opened_world() as world:
-        made, placement = request_tenant(
-            world,
-            catalogue(),
-            name=name,
-            based_in=based_in,
-            keep_in=keep_in,
-            connection_limit=connections,
-            extensions=extensions,
-            cause=cause,
-            instructing_party=instructed_by,
-        )
-        if output == "table":
-            km = next(one.distance_km for one in placement.candidates if one.region == placement.region)
-            click.echo(f"Tenant {name} ({made.uid}) is requested in {placement.region}, {km:.0f} km away.")
-            if placement.deviation:
-                click.echo(f"That is not the closest region: {placement.deviation}")
-        if wait:
-            made = wait_for(world, made, State.ACTIVE, quiet=output == "json")
-    if output == "json":
-        print_json({"tenant": made, "placement": placement.to_plain()})
-    elif not wait:
-        click.echo("It is created by the next run: tenantctl run")
+tenant.add_command(create)
+tenant.add_command(convert)
+tenant.add_command(import_command)
 
 
 @tenant.command(name="list")
@@ -95,7 +46,7 @@ def list_tenants(states: tuple[str, ...], output: Output) -> None:
 
 
 def _row(one: "Tenant") -> list[object]:
-    where = [one.hosting.region, one.hosting.instance]
+    where = [one.hosting.region, one.hosting.instance or "waits for room"]
     return [one.name, one.uid, one.state, one.wanted, *where, one.due_at.replace(microsecond=0), one.destroy_after]
 
 
@@ -118,7 +69,8 @@ def show(name: str, output: Output) -> None:
     print_table(["field", "value"], _fields(one))
     if explanation:
         place, deviation = explanation["place_label"], explanation["deviation"] or "it is the closest region"
-        click.echo(f"\nPlaced in {explanation['region']} for a customer based in {place}: {deviation}.")
+        verb = "Placed" if one.is_placed else "Waits for room, first of all"
+        click.echo(f"\n{verb} in {explanation['region']} for a customer based in {place}: {deviation}.")
         top = explanation["candidates"][:5]
         rows = [(row["region"], round(row["distance_km"]), row["reason"]) for row in top]
         print_table(["region", "km", "verdict"], rows)
@@ -138,8 +90,10 @@ def _fields(one: "Tenant") -> list[tuple[str, object]]:
         ("state", one.state),
         ("wanted", one.wanted),
         ("region", hosting.region),
-        ("instance", hosting.instance),
+        ("instance", hosting.instance or None),
+        ("kept in", one.kept_in),
         ("database", hosting.database),
+        ("bytes", one.size or None),
         ("login", hosting.login),
         ("connections", one.connection_limit),
         ("extensions", ", ".join(one.extensions) or None),
