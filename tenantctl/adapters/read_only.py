@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 from tenantctl.model.errors import Refused
 from tenantctl.ports.databases import Databases, Scratch
 from tenantctl.ports.decisions import Decisions
+from tenantctl.ports.imports import Imports
 from tenantctl.ports.instances import Instances
 from tenantctl.ports.keys import Keys, KeyStore
 from tenantctl.ports.registry import Registry
@@ -26,13 +27,14 @@ DATABASES_LOOKS: Final = (
     "look_empty",
     "forced_row_security",
 )
+IMPORTS_LOOKS: Final = ("read",)
 SCRATCH_LOOKS: Final = ("names", "digests", "read_through")
 KEYS_LOOKS: Final = ("look",)
 KEY_STORE_LOOKS: Final = ("look_at_bucket", "look", "names")
 INSTANCES_LOOKS: Final = ("look", "all", "operation")
 REGISTRY_LOOKS: Final = (
     *("now", "actor", "close", "find", "tenant", "tenants", "owner_of", "lease_of", "explanation", "intents"),
-    *("backups", "residues", "alarms", "entries", "head", "chains", "instances", "waiting"),
+    *("backups", "residues", "moves", "alarms", "entries", "head", "chains", "instances", "waiting"),
     *("identity", "heads", "link_hashes", "newest_anchor", "last_anchor_number", "anchors_since", "anchored_head"),
     "newest_reconciliation",
 )
@@ -62,6 +64,11 @@ def read_only_vault(vault: Vault) -> Vault:
 def read_only_databases(databases: Databases) -> Databases:
     """Databases that nothing is changed in, and nothing dumped from: a dump loads the customer's server."""
     return read_only(databases, DATABASES_LOOKS)
+
+
+def read_only_imports(imports: Imports) -> Imports:
+    """Dumps that are read, and brought in nowhere."""
+    return read_only(imports, IMPORTS_LOOKS)
 
 
 def read_only_scratch(scratch: Scratch) -> Scratch:

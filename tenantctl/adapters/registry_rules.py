@@ -5,7 +5,7 @@ that the registry on PostgreSQL and the one in memory cannot drift apart.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from tenantctl.model.backup import Backup, BackupState, Residue, ResidueKind
 from tenantctl.model.capacity import Demand, emptiest, objection
 from tenantctl.model.errors import LeaseLost, NoRoom, NotFound, Refused, Transient
 from tenantctl.model.lifecycle import State, Transition
+from tenantctl.model.move import Move
 from tenantctl.model.tenant import Hosting, Instance, IntentKind, Origin, Tenant, Wanted
 from tenantctl.ports.registry import Lease
 
@@ -23,6 +24,8 @@ BLANKED_TIME_ZONE: Final = "UTC"  # says nothing of where a customer was based
 ALARM_RAISED: Final = "alarm-raised"
 ALARM_CLEARED: Final = "alarm-cleared"
 REHOSTED: Final = "rehosted"
+MOVE_REQUESTED: Final = "move-requested"
+CUT_OVER: Final = "cut-over"
 PLACED: Final = "placed"
 TRIAL_ENDED: Final = "trial.ended"
 REQUEST_EVENTS: Final[Mapping[IntentKind, str]] = {
@@ -108,6 +111,54 @@ def check_waiting(tenant: Tenant) -> None:
     """
     if tenant.is_placed or tenant.state is not State.REQUESTED:
         raise Refused(f"Tenant {tenant.label} is {tenant.state}, and does not wait for room.")
+
+
+def next_generation(tenant: Tenant, residues: Iterable[Residue]) -> int:
+    """One that no database of the tenant ever had: a move that was undone has used one, too."""
+    lines = [int(line.id.rsplit("/", 1)[1]) for line in residues if line.kind is ResidueKind.DATABASE]
+    return max([tenant.hosting.generation, *lines]) + 1
+
+
+def moved_body(move: Move) -> dict[str, Any]:
+    """What is journalled of a move: places and generations."""
+    return {
+        "from_instance": move.source_instance,
+        "from_region": move.source_region,
+        "instance": move.instance,
+        "region": move.region,
+        "generation": move.generation,
+    }
+
+
+def begun_move(source: Hosting, target: Hosting, asked: Mapping[str, Any], now: datetime) -> Move:
+    """A move of which nothing is known yet but what was asked for."""
+    return Move(
+        tenant_uid=source.uid,
+        generation=target.generation,
+        region=target.region,
+        instance=target.instance,
+        source_region=source.region,
+        source_instance=source.instance,
+        source_generation=source.generation,
+        requested_at=now,
+        **asked,
+    )
+
+
+def requested_move_body(move: Move) -> dict[str, Any]:
+    """What is journalled of a move that was asked for; never the verifier."""
+    not_before = move.not_before.isoformat() if move.not_before else None
+    return {
+        **moved_body(move),
+        "cause": move.cause,
+        "instructing_party": move.instructing_party,
+        "not_before": not_before,
+    }
+
+
+def moving_already(tenant: Tenant) -> Refused:
+    """A tenant moves to one place at a time."""
+    return Refused(f"Tenant {tenant.label} is moving already.", hint="See, or undo: tenantctl tenant move --help")
 
 
 def check_change(before: Tenant, after: Tenant) -> None:

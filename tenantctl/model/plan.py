@@ -63,6 +63,7 @@ class Duty(StrEnum):
     DEACTIVATE = "deactivate"
     DESTROY = "destroy"
     RESTORE = "restore"
+    MOVE = "move"
     AUDIT = "audit"
 
 

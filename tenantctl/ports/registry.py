@@ -13,6 +13,7 @@ from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Origin, Tenant
 from tenantctl.ports.anchors import AnchorBook
+from tenantctl.ports.moves import MoveBook, MoveWrites
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Waiting:
     explanation: Mapping[str, Any]
 
 
-class FencedWrites(Protocol):
+class FencedWrites(MoveWrites, Protocol):
     """The writes of one transaction on one leased tenant; all of them happen, or none."""
 
     @property
@@ -178,7 +179,7 @@ class FencedWrites(Protocol):
         """Sets what is wanted of the tenant to its erasure, after which nothing newer is taken."""
 
 
-class Registry(AnchorBook, Protocol):
+class Registry(AnchorBook, MoveBook, Protocol):
     """What is known and wanted of each tenant.
 
     1. `now` is the registry's clock, the only one that rules are given.

@@ -12,6 +12,7 @@ from tests.contracts.decisions_contract import DecisionsContract
 from tests.contracts.postgres import PostgresCluster, postgres_cluster
 from tests.contracts.registry_capacity_contract import CapacityContract
 from tests.contracts.registry_contract import RegistryContract
+from tests.contracts.registry_moves_contract import MovesContract
 from tests.contracts.registry_restores_contract import RestoresContract
 from tests.contracts.registry_samples import Office
 from tests.contracts.registry_work_contract import WorkContract
@@ -32,6 +33,7 @@ class TestInMemory(
     WorkContract,
     RestoresContract,
     CapacityContract,
+    MovesContract,
     DecisionsContract,
 ):
     """The registry that the rooms' tests use."""
@@ -57,6 +59,7 @@ class TestOnPostgres(
     WorkContract,
     RestoresContract,
     CapacityContract,
+    MovesContract,
     DecisionsContract,
 ):
     """The registry that everything else uses, reached by logins that are members of registry_app and no more."""

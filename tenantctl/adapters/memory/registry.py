@@ -33,6 +33,7 @@ from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
+from tenantctl.model.move import Move
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Hosting, Instance, InstanceState, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
@@ -190,6 +191,11 @@ class MemoryRegistry(MemoryAnchorBook):
         """The tenant's residue inventory, oldest first."""
         book = self._known(uid)
         return list(book.residues.values()) if book else []
+
+    def moves(self, uid: str) -> Sequence[Move]:
+        """The tenant's moves, oldest first."""
+        book = self._known(uid)
+        return list(book.moves.values()) if book else []
 
     def alarms(self, uid: str | None = None) -> Sequence[Alarm]:
         """Open alarms, of one tenant or of all, oldest first."""

@@ -17,6 +17,7 @@ from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand, with_one_more
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
 from tenantctl.model.lifecycle import State
+from tenantctl.model.move import Move
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
 from tenantctl.ports.registry import Alarm, Lease
@@ -47,6 +48,7 @@ class Book:
     residues: dict[str, Residue] = field(default_factory=dict)
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
+    moves: Mapping[int, Move] = field(default_factory=dict)
 
     @property
     def head(self) -> Head | None:

@@ -12,9 +12,12 @@ from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
     BLANKED_TIME_ZONE,
+    CUT_OVER,
+    MOVE_REQUESTED,
     PLACED,
     REHOSTED,
     SLOT_TAKEN_IN,
+    begun_move,
     check_change,
     check_subject,
     check_waiting,
@@ -22,8 +25,12 @@ from tenantctl.adapters.registry_rules import (
     later_closing,
     lease_lost,
     move_body,
+    moved_body,
+    moving_already,
+    next_generation,
     placed_body,
     rehosted_body,
+    requested_move_body,
     slot_taken,
 )
 from tenantctl.model.backup import Backup, Copy, Residue
@@ -31,6 +38,7 @@ from tenantctl.model.calendar import rfc3339
 from tenantctl.model.capacity import Demand
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
+from tenantctl.model.move import Move, open_move
 from tenantctl.model.tenant import Instance, Origin, Tenant, Wanted
 from tenantctl.ports.registry import Alarm, Lease
 
@@ -89,7 +97,8 @@ class MemoryFencedWrites:
         """Places the tenant anew, in its next generation, to be filled from a backup."""
         before = self.tenant.hosting
         instance = self._room_for(region, Demand(self.tenant.connection_limit, self.tenant.size))
-        hosting = replace(before, instance=instance.name, region=region, generation=before.generation + 1)
+        generation = next_generation(self.tenant, self._book.residues.values())
+        hosting = replace(before, instance=instance.name, region=region, generation=generation)
         self._change(hosting=hosting, restored_from=origin, restored_at=None)
         self._book = replace(self._book, explanation=dict(explanation))
         self.put_residue(database_residue(hosting, self._now))
@@ -107,6 +116,32 @@ class MemoryFencedWrites:
     def record_size(self, size: int) -> None:
         """Writes the size."""
         self._change(size=size)
+
+    def begin_move(self, region: str, *, headroom_percent: int = 0, **asked: Any) -> Move:
+        """Chooses an instance, and writes the move."""
+        tenant = self.tenant
+        if open_move(self._book.moves.values()) is not None:
+            raise moving_already(tenant)
+        instance = self._room_for(region, Demand(tenant.connection_limit, tenant.size, headroom_percent))
+        generation = next_generation(tenant, self._book.residues.values())
+        target = replace(tenant.hosting, instance=instance.name, region=region, generation=generation)
+        move = begun_move(tenant.hosting, target, asked, self._now)
+        self._book = replace(self._book, moves={**self._book.moves, generation: move})
+        self.put_residue(database_residue(target, self._now))
+        self.journal(MOVE_REQUESTED, **requested_move_body(move))
+        return move
+
+    def put_move(self, move: Move) -> None:
+        """Writes what was decided of a move."""
+        check_subject(move.tenant_uid, self._lease)
+        self._book = replace(self._book, moves={**self._book.moves, move.generation: move})
+
+    def cut_over(self, move: Move, explanation: Mapping[str, Any]) -> None:
+        """Places the tenant where the move leads."""
+        self.put_move(replace(move, cut_over_at=self._now))
+        self._change(hosting=move.target)
+        self._book = replace(self._book, explanation=dict(explanation))
+        self.journal(CUT_OVER, **moved_body(move))
 
     def record_restored(self) -> None:
         """Writes when the database was seen to be whole."""

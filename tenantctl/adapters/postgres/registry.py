@@ -12,13 +12,14 @@ from typing import Any
 
 from sqlalchemy import Text, literal_column, select
 
-from tenantctl.adapters.postgres import registry_claims, registry_reads, registry_requests
+from tenantctl.adapters.postgres import registry_claims, registry_moves, registry_reads, registry_requests
 from tenantctl.adapters.postgres.anchors import PostgresAnchorBook
 from tenantctl.adapters.postgres.registry_fence import PostgresFencedWrites
 from tenantctl.adapters.registry_rules import check_duration
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
+from tenantctl.model.move import Move
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
@@ -132,6 +133,11 @@ class PostgresRegistry(PostgresAnchorBook):
         """The tenant's residue inventory, oldest first."""
         with self._statement() as connection:
             return registry_reads.residues(connection, uid)
+
+    def moves(self, uid: str) -> Sequence[Move]:
+        """The tenant's moves, oldest first."""
+        with self._statement() as connection:
+            return registry_moves.moves(connection, uid)
 
     def alarms(self, uid: str | None = None) -> Sequence[Alarm]:
         """Open alarms, of one tenant or of all, oldest first."""

@@ -19,16 +19,19 @@ from tenantctl.adapters.decision_rules import (
     let_through_before,
     unknown_proposal,
 )
-from tenantctl.adapters.postgres import decisions_sql, schema
+from tenantctl.adapters.postgres import decisions_sql, registry_moves, registry_reads, schema
 from tenantctl.adapters.postgres.registry_requests import emptiest_instance
 from tenantctl.adapters.postgres.registry_rows import columns_of, tenant_of
 from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
     BLANKED_TIME_ZONE,
+    CUT_OVER,
+    MOVE_REQUESTED,
     PLACED,
     REHOSTED,
     SLOT_TAKEN_IN,
+    begun_move,
     body_text,
     check_change,
     check_subject,
@@ -37,8 +40,11 @@ from tenantctl.adapters.registry_rules import (
     later_closing,
     lease_lost,
     move_body,
+    moved_body,
+    next_generation,
     placed_body,
     rehosted_body,
+    requested_move_body,
     slot_taken,
 )
 from tenantctl.model.backup import Backup, Copy, Residue
@@ -46,6 +52,7 @@ from tenantctl.model.calendar import rfc3339
 from tenantctl.model.capacity import Demand
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
+from tenantctl.model.move import Move
 from tenantctl.model.tenant import Origin, Tenant, Wanted
 from tenantctl.ports.registry import Lease
 
@@ -111,7 +118,8 @@ class PostgresFencedWrites:
         before = self._tenant.hosting
         demand = Demand(self._tenant.connection_limit, self._tenant.size)
         instance = emptiest_instance(self._connection, region, demand)
-        hosting = replace(before, instance=instance.name, region=region, generation=before.generation + 1)
+        generation = next_generation(self._tenant, registry_reads.residues(self._connection, before.uid))
+        hosting = replace(before, instance=instance.name, region=region, generation=generation)
         self._tenant = replace(self._tenant, hosting=hosting, restored_from=origin, restored_at=None)
         self._changes.update(region=region, instance=instance.name, generation=hosting.generation)
         self._changes.update(restored_from_backup=origin.backup_id, restored_from_tenant=origin.tenant_uid)
@@ -138,6 +146,30 @@ class PostgresFencedWrites:
     def record_size(self, size: int) -> None:
         """Writes the size."""
         self._change(size=size)
+
+    def begin_move(self, region: str, *, headroom_percent: int = 0, **asked: Any) -> Move:
+        """Chooses an instance, and writes the move."""
+        target = registry_moves.room_for_move(self._connection, self._tenant, region, headroom_percent)
+        move = begun_move(self._tenant.hosting, target, asked, self._now)
+        registry_moves.insert_move(self._connection, move)
+        self.put_residue(database_residue(target, self._now))
+        self.journal(MOVE_REQUESTED, **requested_move_body(move))
+        return move
+
+    def put_move(self, move: Move) -> None:
+        """Writes what was decided of a move."""
+        check_subject(move.tenant_uid, self._lease)
+        registry_moves.update_move(self._connection, move)
+
+    def cut_over(self, move: Move, explanation: Mapping[str, Any]) -> None:
+        """Places the tenant where the move leads."""
+        self.put_move(replace(move, cut_over_at=self._now))
+        hosting = move.target
+        self._tenant = replace(self._tenant, hosting=hosting)
+        self._changes.update(region=hosting.region, instance=hosting.instance, generation=hosting.generation)
+        placement = {"tenant_uid": hosting.uid, "generation": hosting.generation, "explanation": dict(explanation)}
+        self._connection.execute(insert(schema.placements).values(placement).inline())
+        self.journal(CUT_OVER, **moved_body(move))
 
     def record_restored(self) -> None:
         """Writes when the database was seen to be whole."""

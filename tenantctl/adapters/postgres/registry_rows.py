@@ -18,6 +18,7 @@ from tenantctl.model.backup import (
 )
 from tenantctl.model.journal import Entry
 from tenantctl.model.lifecycle import State
+from tenantctl.model.move import Move
 from tenantctl.model.tenant import (
     Hosting,
     Instance,
@@ -108,7 +109,7 @@ def entry_of(row: Row[Any]) -> Entry:
     return Entry(**row._mapping)
 
 
-def columns_of(record: Backup | Copy | Residue) -> Mapping[str, Any]:
+def columns_of(record: Backup | Copy | Residue | Move) -> Mapping[str, Any]:
     """The fields of a record as values for the columns of the same names; a backup's copies are rows of their own."""
     values = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "copies"}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

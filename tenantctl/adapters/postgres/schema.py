@@ -107,6 +107,27 @@ placements: Final = Table(
     Column("explanation", JSONB, nullable=False),
 )
 
+moves: Final = Table(
+    "moves",
+    metadata,
+    _text("tenant_uid", key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    _text("region"),
+    _text("instance"),
+    _text("source_region"),
+    _text("source_instance"),
+    Column("source_generation", Integer, nullable=False),
+    _text("cause"),
+    _text("instructing_party"),
+    _moment("requested_at"),
+    _moment("not_before", null=True),
+    _text("verifier", null=True),
+    _text("schema_digest", null=True),
+    _text("undo_because", null=True),
+    _moment("cut_over_at", null=True),
+    _moment("ended_at", null=True),
+)
+
 backups: Final = Table(
     "backups",
     metadata,

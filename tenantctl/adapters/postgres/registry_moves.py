@@ -1,0 +1,50 @@
+"""Moves in the registry on PostgreSQL: a row each, of which only what is decided later changes."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, exists, insert, select, update
+
+from tenantctl.adapters.postgres import schema
+from tenantctl.adapters.postgres.registry_reads import residues
+from tenantctl.adapters.postgres.registry_requests import emptiest_instance
+from tenantctl.adapters.postgres.registry_rows import columns_of
+from tenantctl.adapters.registry_rules import moving_already, next_generation
+from tenantctl.model.capacity import Demand
+from tenantctl.model.move import Move
+from tenantctl.model.tenant import Hosting, Tenant
+
+_LATER = ("verifier", "schema_digest", "undo_because", "cut_over_at", "ended_at")
+
+
+def moves(connection: Connection, uid: str) -> Sequence[Move]:
+    """The moves, oldest first."""
+    columns = schema.moves.c
+    question = select(schema.moves).where(columns.tenant_uid == uid).order_by(columns.generation)
+    return [Move(**row._mapping) for row in connection.execute(question)]
+
+
+def room_for_move(connection: Connection, tenant: Tenant, region: str, headroom_percent: int) -> Hosting:
+    """Where the tenant's next generation goes.
+
+    Raises:
+        Refused: it is moving already, or no instance of the region has room.
+    """
+    columns = schema.moves.c
+    is_open = exists(schema.moves).where(columns.tenant_uid == tenant.uid, columns.ended_at.is_(None))
+    if connection.scalar(select(is_open)):
+        raise moving_already(tenant)
+    demand = Demand(tenant.connection_limit, tenant.size, headroom_percent)
+    instance = emptiest_instance(connection, region, demand)
+    return Hosting(tenant.uid, instance.name, region, next_generation(tenant, residues(connection, tenant.uid)))
+
+
+def insert_move(connection: Connection, move: Move) -> None:
+    """Writes a new move."""
+    connection.execute(insert(schema.moves).values(columns_of(move)).inline())
+
+
+def update_move(connection: Connection, move: Move) -> None:
+    """Writes what was decided later."""
+    columns = schema.moves.c
+    this = (columns.tenant_uid == move.tenant_uid, columns.generation == move.generation)
+    connection.execute(update(schema.moves).where(*this).values({name: getattr(move, name) for name in _LATER}))

@@ -1,0 +1,53 @@
+"""A relocation on record: from where, to where, and what was decided of it.
+
+How far it is stands here only where no instance can show it: the digest of the schema that was copied, the cut-over,
+and the end. Everything else is asked of the two instances.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tenantctl.model.tenant import Hosting
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of one tenant, named by the generation that its database has in the new place.
+
+    `verifier` is the SCRAM verifier of the password that the new login gets, blanked at the end; `not_before` the
+    earliest moment of the cut-over; `schema_digest` what the target's schema was copied from; `undo_because` why it is
+    to be undone. It ends when it was undone, or when nothing replicates any more after the cut-over.
+    """
+
+    tenant_uid: str
+    generation: int
+    region: str
+    instance: str
+    source_region: str
+    source_instance: str
+    source_generation: int
+    cause: str
+    instructing_party: str
+    requested_at: datetime
+    not_before: datetime | None = None
+    verifier: str | None = None
+    schema_digest: str | None = None
+    undo_because: str | None = None
+    cut_over_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def source(self) -> Hosting:
+        """Where the database is, or was, before the cut-over."""
+        return Hosting(self.tenant_uid, self.source_instance, self.source_region, self.source_generation)
+
+    @property
+    def target(self) -> Hosting:
+        """Where it goes."""
+        return Hosting(self.tenant_uid, self.instance, self.region, self.generation)
+
+
+def open_move(moves: Iterable[Move]) -> Move | None:
+    """The one that has not ended; there is never more than one."""
+    return next((move for move in moves if move.ended_at is None), None)

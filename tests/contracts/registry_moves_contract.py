@@ -1,0 +1,83 @@
+"""What every registry must keep of moves: one at a time, in a generation of its own, with both places on record."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tenantctl.model.errors import Refused
+from tenantctl.model.lifecycle import Event
+from tenantctl.model.move import open_move
+from tenantctl.model.tenant import Instance, InstanceRole
+from tests.contracts.registry_samples import Office
+
+ELSEWHERE = "europe-west4"
+ASKED: dict[str, Any] = {
+    "cause": "closer",
+    "instructing_party": "customer",
+    "not_before": None,
+    "verifier": "SCRAM-SHA-256$x",
+}
+
+
+class MovesContract:
+    """Each test is given an `office`: a registry, a colleague's view of it, and its clock."""
+
+    def test_a_move_has_its_place_on_record_before_there_is_anything(self, office: Office) -> None:
+        """The tenant stays where it is, the generation to come has its line, and the journal no secret."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        office.registry.add_instance(Instance("ew4-a", ELSEWHERE, InstanceRole.TENANTS, 5))
+        with office.registry.fenced(lease) as writes:
+            move = writes.begin_move(ELSEWHERE, **ASKED)
+            writes.move(Event.MOVE_STARTED)
+        assert office.registry.moves(tenant.uid) == [move]
+        assert open_move(office.colleague.moves(tenant.uid)) == move
+        assert (move.source, move.target.instance, move.generation) == (tenant.hosting, "ew4-a", 2)
+        assert office.registry.tenant(tenant.uid).hosting == tenant.hosting
+        lines = {line.id: line.lapsed_at for line in office.registry.residues(tenant.uid)}
+        assert lines == {f"database/{tenant.uid}/1": None, f"database/{tenant.uid}/2": None}
+        said = [entry for entry in office.registry.entries(tenant.uid) if entry.event == "move-requested"]
+        assert json.loads(said[0].body)["region"] == ELSEWHERE
+        assert "SCRAM" not in said[0].body
+
+    def test_a_tenant_moves_to_one_place_at_a_time(self, office: Office) -> None:
+        """A second is refused until the first has ended, and then has a generation of its own."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        office.registry.add_instance(Instance("ew4-a", ELSEWHERE, InstanceRole.TENANTS, 5))
+        with office.registry.fenced(lease) as writes:
+            first = writes.begin_move(ELSEWHERE, **ASKED)
+        with pytest.raises(Refused, match="moving already"), office.registry.fenced(lease) as writes:
+            writes.begin_move(ELSEWHERE, **ASKED)
+        ended = replace(first, undo_because="changed its mind", verifier=None)
+        with office.registry.fenced(lease) as writes:
+            writes.put_move(replace(ended, ended_at=writes.now))
+            second = writes.begin_move(ELSEWHERE, **ASKED)
+        assert second.generation == 3
+        assert [one.undo_because for one in office.registry.moves(tenant.uid)] == ["changed its mind", None]
+
+    def test_a_cut_over_places_the_tenant_anew(self, office: Office) -> None:
+        """Place, explanation, time and event in one transaction; capacity is counted where it is now."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        office.registry.add_instance(Instance("ew4-a", ELSEWHERE, InstanceRole.TENANTS, 5))
+        with office.registry.fenced(lease) as writes:
+            move = writes.begin_move(ELSEWHERE, **ASKED)
+        with office.registry.fenced(lease) as writes:
+            writes.cut_over(replace(move, verifier=None), {"region": ELSEWHERE})
+            assert writes.tenant.hosting == move.target
+        now = office.registry.tenant(tenant.uid)
+        assert now.hosting == move.target
+        known = open_move(office.registry.moves(tenant.uid))
+        assert known is not None
+        assert (known.cut_over_at is not None, known.verifier) == (True, None)
+        assert office.registry.explanation(tenant.uid) == {"region": ELSEWHERE}
+        assert office.events(tenant.uid)[-1] == "cut-over"
+        assert {one.name: one.databases for one in office.registry.instances()}["ew4-a"] == 1
+
+    def test_a_full_region_takes_nobody(self, office: Office) -> None:
+        """And nothing of the move was written."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        office.registry.add_instance(Instance("ew4-full", ELSEWHERE, InstanceRole.TENANTS, 0))
+        with pytest.raises(Refused), office.registry.fenced(lease) as writes:
+            writes.begin_move(ELSEWHERE, **ASKED)
+        assert office.registry.moves(tenant.uid) == []
