@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tenantctl.adapters.google.sessions import Sessions
     from tenantctl.ports.databases import Databases, Scratch
     from tenantctl.ports.decisions import Decisions
+    from tenantctl.ports.imports import Imports
     from tenantctl.ports.instances import Instances
     from tenantctl.ports.keys import Keys, KeyStore
     from tenantctl.ports.registry import Registry
@@ -129,6 +130,16 @@ class CloudWorld:
         adapter = PostgresDatabases(self.sessions)
         self._opened.callback(adapter.close)
         return read_only_databases(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def imports(self) -> "Imports":
+        """The way in for dumps from elsewhere."""
+        from tenantctl.adapters.postgres.imports import PostgresImports
+        from tenantctl.adapters.read_only import read_only_imports
+
+        adapter = PostgresImports(self.sessions)
+        self._opened.callback(adapter.close)
+        return read_only_imports(adapter) if self.looks_only else adapter
 
     @cached_property
     def scratch(self) -> "Scratch":

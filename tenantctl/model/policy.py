@@ -85,6 +85,25 @@ class NoticesPolicy:
 
 
 @dataclass(frozen=True)
+class ImportsPolicy:
+    """What a customer's own dump may be: so many decimal gigabytes, packed and unpacked, and so long on its way in."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    gigabytes_max: int
+    hours_max: int
+
+
+@dataclass(frozen=True)
+class ExportsPolicy:
+    """For how many days a bucket keeps an export, before it deletes it by its age."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    age_days: int
+
+
+@dataclass(frozen=True)
 class LifecyclePolicy:
     """`lifecycle.yaml`: from request to forgotten.
 
@@ -104,6 +123,8 @@ class LifecyclePolicy:
     keep_closed_every_hours: int
     caps: Caps
     notices: NoticesPolicy
+    imports: ImportsPolicy
+    exports: ExportsPolicy
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """(key, reason) for each number that cannot be."""
@@ -115,6 +136,10 @@ class LifecyclePolicy:
                 yield key, f"must not be negative, is {getattr(self, key)}"
         if not 1 <= self.connections_per_tenant <= 1000:
             yield "connections_per_tenant", f"must lie within 1 and 1000, is {self.connections_per_tenant}"
+        sizes = {"imports.gigabytes_max": self.imports.gigabytes_max, "imports.hours_max": self.imports.hours_max}
+        for key, value in {**sizes, "exports.age_days": self.exports.age_days}.items():
+            if value < 1:
+                yield key, f"must be at least 1, is {value}"
         yield from ((f"caps.{key}", reason) for key, reason in self.caps.faults())
         yield from ((f"notices.{key}", reason) for key, reason in self.notices.faults())
         late = [days for days in self.notices.before_destruction_days if days > self.grace_days]

@@ -5,6 +5,7 @@ import secrets
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import Tenant
+from tenantctl.onboarding.importing import refuse_while_importing
 from tenantctl.ports.world import World
 
 PASSWORD_BYTES = 24  # 192 random bits: 32 characters that need no quoting in a connection string
@@ -29,6 +30,7 @@ def rotate_password(world: World, tenant: Tenant) -> str:
             f"Tenant {tenant.label} is {tenant.state}: its data is not restored yet.",
             hint="Run it to its end first: tenantctl run",
         )
+    refuse_while_importing(world, tenant)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     world.databases.set_password(tenant.hosting, password)
     return password

@@ -1,0 +1,85 @@
+"""`tenantctl tenant import` and `export`: a customer's own data, on its way in and out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from tenantctl.onboarding.importing import Examined
+
+
+@click.command(name="import")
+@click.argument("name", metavar="TENANT")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--leave-out-extension", "leave_out", multiple=True, help="Do without an extension; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Only say what is in FILE, and what would be left out.")
+@click.option("--undo", is_flag=True, help="Instead of a FILE: clear away what an import that broke off has left.")
+@output_option
+def import_command(
+    name: str, file: Path | None, leave_out: tuple[str, ...], dry_run: bool, undo: bool, output: Output
+) -> None:
+    """Bring a customer's own dump into the empty database of TENANT: all of it, or nothing.
+
+    FILE is what pg_dump of PostgreSQL 12 or newer wrote, plain or with
+    --format=custom. It runs with the rights of the customer's login and no
+    others; roles, and what only superusers may make, are left out and told.
+    The customer's login gets a new password: tenantctl tenant rotate-password.
+    """
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.onboarding.importing import examine, import_dump, undo_import
+
+    if undo == (file is not None) or (undo and (dry_run or leave_out)):
+        raise click.UsageError("Name a FILE, or --undo alone.")
+    with opened_world(looks_only=dry_run) as world:
+        one = world.registry.find(name)
+        if file is None:
+            undone = undo_import(world, one)
+            if output == "json":
+                print_json({"undone": undone})
+            else:
+                click.echo("Its database is as empty as before." if undone else "There was nothing to undo.")
+            return
+        examined = examine(world, world.imports, file, leave_out=leave_out)
+        if dry_run:
+            _tell_examined(examined, output)
+            return
+        imported = import_dump(world, world.imports, one, examined)
+    if output == "json":
+        print_json({"file": examined, "imported": imported})
+        return
+    click.echo(f"Tenant {one.label} has {imported.tables} tables and {imported.rows} rows, as they stood in {file}.")
+    _tell_left_out("Left out, since no customer may have it here:", imported.left_out)
+    click.echo(f"Its login needs a new password: tenantctl tenant rotate-password {one.label}")
+
+
+def _tell_examined(examined: "Examined", output: Output) -> None:
+    """What a dry run says."""
+    if output == "json":
+        print_json(examined)
+        return
+    seen = examined.seen
+    fields = [
+        ("form", seen.form),
+        ("bytes", examined.size),
+        ("sha-256", examined.sha256),
+        ("from PostgreSQL", seen.server_version),
+        ("written by pg_dump", seen.program_version),
+        ("tables", len(seen.tables)),
+        ("rows", seen.rows),
+        ("schemas", ", ".join(seen.schemas) or None),
+        ("extensions", ", ".join(sorted(seen.extensions)) or None),
+        ("roles", ", ".join(seen.roles) or None),
+    ]
+    print_table(["field", "value"], fields)
+    _tell_left_out("It would leave out, besides what turns out on the way to take more rights:", seen.left_out)
+    click.echo("Nothing was changed.")
+
+
+def _tell_left_out(title: str, lines: tuple[str, ...]) -> None:
+    if lines:
+        click.echo(title)
+        for line in lines:
+            click.echo(f"  - {line}")
