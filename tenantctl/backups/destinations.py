@@ -38,6 +38,7 @@ class Destinations:
 def choose_destinations(work: Work, retention_class: RetentionClass, identity: Identity) -> Destinations:
     """As many regions as the policy asks for: those first that answer, and then those that ought to.
 
+    None of them lies outside the jurisdiction that the tenant's data is kept in.
     One off Google's cloud comes on top of them, and its trouble is never theirs. It has
     no key: whichever region's opens the backup opens this copy too.
 
@@ -48,7 +49,8 @@ def choose_destinations(work: Work, retention_class: RetentionClass, identity: I
     world, policy, backup_id = work.world, work.world.policies.backups, new_uid()
     wrapped: dict[str, str] = {}
     trouble: dict[str, str] = {}
-    candidates = copy_regions(world.policies.regions.regions, work.tenant.hosting.region)
+    home, kept_in = work.tenant.hosting.region, work.tenant.kept_in
+    candidates = copy_regions(world.policies.regions.regions, home, world.jurisdictions, kept_in=kept_in)
     for region in candidates:
         bucket = bucket_name(world.bucket_prefix, region, retention_class, policy.classes[retention_class].age_days)
         try:

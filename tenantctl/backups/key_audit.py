@@ -16,7 +16,7 @@ import google_crc32c
 
 from tenantctl.backups.age import Identity
 from tenantctl.backups.keys import key_context, key_name, open_identity, store, wrap_in
-from tenantctl.backups.terms import copy_regions
+from tenantctl.backups.terms import regions_with_copies
 from tenantctl.engine.worker import new_owner
 from tenantctl.model.backup import Backup, Copy, CopyState
 from tenantctl.model.errors import Refused, TenantctlError, Transient
@@ -143,7 +143,9 @@ def _homes(world: World) -> Iterator[str]:
     policies = world.policies
     homes = {one.region for one in world.registry.instances() if one.role is InstanceRole.TENANTS}
     for home in homes:
-        yield from copy_regions(policies.regions.regions, home)[: policies.backups.copies_min]
+        yield from regions_with_copies(
+            policies.regions.regions, home, world.jurisdictions, copies_min=policies.backups.copies_min
+        )
 
 
 def _fault(world: World, copy: Copy, there: Sighting[tuple[str, ...]] | None, *, is_shredded: bool) -> KeyFault | None:

@@ -8,8 +8,16 @@ from tenantctl.model.region import RegionPolicy
 from tenantctl.ports.vault import BucketSeen
 
 
-def copy_regions(regions: Mapping[str, RegionPolicy], region: str) -> Sequence[str]:
-    """The regions that may hold a region's copies: itself, then its partners in the policy's order.
+def copy_regions(
+    regions: Mapping[str, RegionPolicy], region: str, jurisdictions: Mapping[str, str], *, kept_in: str | None
+) -> Sequence[str]:
+    """The regions that may hold a tenant's copies: its own, then that one's partners in the policy's order.
+
+    Args:
+        regions: the operator's word on each.
+        region: where the tenant is hosted.
+        jurisdictions: region → jurisdiction.
+        kept_in: the jurisdiction that the tenant's data does not leave; partners elsewhere are left out. None for any.
 
     Raises:
         Refused: the policy does not name the region any more.
@@ -19,7 +27,23 @@ def copy_regions(regions: Mapping[str, RegionPolicy], region: str) -> Sequence[s
             f"The policy does not name region {region}, and tenants or copies are there.",
             hint="Name it in policies/regions.yaml; one that takes no more tenants is closed, and stays there.",
         )
-    return (region, *regions[region].partners)
+    partners = regions[region].partners
+    return (region, *(one for one in partners if kept_in is None or jurisdictions.get(one) == kept_in))
+
+
+def regions_with_copies(
+    regions: Mapping[str, RegionPolicy], region: str, jurisdictions: Mapping[str, str], *, copies_min: int
+) -> Sequence[str]:
+    """The regions that have copies of the tenants of a region, as long as all answer: of any tenant of it.
+
+    Those whose data is kept in the region's jurisdiction may have theirs in other partners than the rest.
+
+    Raises:
+        Refused: the policy does not name the region any more.
+    """
+    everybody = copy_regions(regions, region, jurisdictions, kept_in=None)[:copies_min]
+    kept = copy_regions(regions, region, jurisdictions, kept_in=jurisdictions.get(region))[:copies_min]
+    return tuple(dict.fromkeys((*everybody, *kept)))
 
 
 def off_cloud_copy(policy: BackupsPolicy, jurisdictions: Mapping[str, str], region: str) -> str | None:

@@ -21,7 +21,7 @@ from tenantctl.adapters.google.estate import (
 )
 from tenantctl.adapters.google.signer import ensure_signing_key
 from tenantctl.adapters.postgres import migrations
-from tenantctl.backups.terms import copy_regions, off_cloud_copy
+from tenantctl.backups.terms import off_cloud_copy, regions_with_copies
 from tenantctl.bootstrap import CloudWorld
 from tenantctl.bootstrap.off_cloud import ensure_off_cloud_buckets
 from tenantctl.config import Settings
@@ -55,7 +55,8 @@ def add_instance(world: CloudWorld, instance: Instance) -> None:
         ensure_login(world.instances, instance.name, identity, roles=(TENANTS_ROLE,))
     if world.settings.local and instance.role is InstanceRole.TENANTS:
         policy = world.policies
-        regions = copy_regions(policy.regions.regions, instance.region)[: policy.backups.copies_min]
+        words, laws = policy.regions.regions, world.jurisdictions
+        regions = regions_with_copies(words, instance.region, laws, copies_min=policy.backups.copies_min)
         ensure_buckets(world.storage_client, world.bucket_prefix, regions, policy.backups)
         if (further := off_cloud_copy(policy.backups, world.jurisdictions, instance.region)) is not None:
             ensure_off_cloud_buckets(world.settings, world.bucket_prefix, (further,), policy.backups)

@@ -63,9 +63,11 @@ def request_reinstatement(world: World, tenant: Tenant, *, cause: str, instructi
         )
     if is_on_trial(intents):
         return None
-    return world.registry.record_intent(
+    intent = world.registry.record_intent(
         tenant, IntentKind.TRIAL, cause=cause, instructing_party=instructing_party, effective_at=trial.effective_at
     )
+    world.registry.make_due(tenant.uid)  # it comes back now, though what was recorded counts from the trial's end
+    return intent
 
 
 def request_conversion(world: World, tenant: Tenant, *, cause: str, instructing_party: str) -> Intent | None:

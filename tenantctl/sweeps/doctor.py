@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tenantctl.backups.holding import holding_sentence
-from tenantctl.backups.terms import bucket_faults, copy_regions, off_cloud_copy
+from tenantctl.backups.terms import bucket_faults, off_cloud_copy, regions_with_copies
 from tenantctl.evidence.anchoring import anchor_due, buckets, registry_seen
 from tenantctl.evidence.restored import registry_blockers
 from tenantctl.model.backup import bucket_name
@@ -80,7 +80,10 @@ def _copy_regions(world: World, registry: Registry) -> Sequence[str]:
     """The regions that the tenants' instances keep copies in."""
     policy, words = world.policies.backups, world.policies.regions.regions
     homes = {instance.region for instance in registry.instances() if instance.role is InstanceRole.TENANTS}
-    return sorted({region for home in homes for region in copy_regions(words, home)[: policy.copies_min]})
+    laws = world.jurisdictions
+    return sorted(
+        {one for home in homes for one in regions_with_copies(words, home, laws, copies_min=policy.copies_min)}
+    )
 
 
 def _off_cloud_regions(world: World, registry: Registry) -> Sequence[str]:

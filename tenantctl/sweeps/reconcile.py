@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from tenantctl.backups.terms import copy_regions
+from tenantctl.backups.terms import regions_with_copies
 from tenantctl.evidence.anchoring import registry_seen
 from tenantctl.evidence.comparing import Difference, compare_with_anchors
 from tenantctl.evidence.restored import restored_because, untold_because
@@ -247,7 +247,11 @@ def _home_regions(world: World) -> set[str]:
     """The regions in which copies of the tenants' instances are kept."""
     policy, words = world.policies.backups, world.policies.regions.regions
     homes = {one.region for one in world.registry.instances() if one.role is InstanceRole.TENANTS}
-    return {region for home in homes for region in copy_regions(words, home)[: policy.copies_min]}
+    return {
+        region
+        for home in homes
+        for region in regions_with_copies(words, home, world.jurisdictions, copies_min=policy.copies_min)
+    }
 
 
 def _objects(names: tuple[str, ...], last: str) -> Iterator[tuple[str, str]]:
