@@ -7,9 +7,12 @@ at zero, and the promise counts from the snapshot. After that a new dump is made
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, bucket_of_term
 from tenantctl.model.policy import BackupsPolicy
+
+_MISSING: Final = frozenset({CopyState.INTENDED, CopyState.ABSENT, CopyState.LOST})
 
 
 def good_copies(backup: Backup, *, now: datetime) -> tuple[Copy, ...]:
@@ -30,13 +33,14 @@ def missing_copies(
         return ()
     if is_shredded(backup) or not good_copies(backup, now=now):
         return ()
+    if not (lacking_now := [copy for copy in backup.copies if copy.state in _MISSING]):
+        return ()  # as with nearly every backup: the inventory need not be read for it
     there = {residue.id for residue in residues if residue.lapsed_at is None}
     age_days = policy.classes[backup.retention_class].age_days
     return tuple(
         copy
-        for copy in backup.copies
-        if copy.state in {CopyState.INTENDED, CopyState.ABSENT}
-        or (copy.state is CopyState.LOST and copy.residue_id not in there)
+        for copy in lacking_now
+        if copy.state is not CopyState.LOST or copy.residue_id not in there
         if bucket_of_term(copy.bucket, backup.retention_class, age_days)
     )
 

@@ -49,13 +49,13 @@ def with_holding(facts: Facts, planned: Plan, *, now: datetime) -> Plan:
 
 def copies_to_hold(backups: Sequence[Backup]) -> tuple[Copy, ...]:
     """The copies that exist, and were not seen held."""
-    copies = (copy for backup in backups for copy in backup.copies)
+    copies = (copy for backup in backups if not backup.is_settled for copy in backup.copies)
     return tuple(copy for copy in copies if copy.state is CopyState.WRITTEN and copy.held_at is None)
 
 
 def copies_to_release(backups: Sequence[Backup]) -> tuple[Copy, ...]:
     """The copies that may be held, whatever became of their backups."""
-    return tuple(copy for backup in backups for copy in backup.copies if copy.may_be_held)
+    return tuple(copy for backup in backups if not backup.is_settled for copy in backup.copies if copy.may_be_held)
 
 
 def kept_places(holds: Sequence[Hold], backups: Sequence[Backup]) -> frozenset[str]:

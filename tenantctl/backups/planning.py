@@ -6,6 +6,7 @@ Pure: facts, policies and `now` in, a plan out.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from tenantctl.backups.completeness import is_being_completed, missing_copies, repaired_until
@@ -32,6 +33,7 @@ SOONEST: Final = timedelta(hours=1)  # what is not urgent is gathered for so lon
 # What comes up while a look is under way is for the next one: copies that were sealed, or seen, one after the other
 # come up one after the other, and a look that is held to those too would never be seen to end.
 TOGETHER: Final = timedelta(minutes=10)
+_BEGUN_AT: Final = attrgetter("begun_at")
 
 
 def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -109,7 +111,7 @@ def plan_repairs(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Itera
     """The copies that are to be made again from others, of the newest backup first; none of the erased."""
     if facts.tenant.wanted is Wanted.ERASED:
         return
-    for backup in sorted(facts.backups, key=lambda one: one.begun_at, reverse=True):
+    for backup in sorted(unsettled(facts.backups), key=lambda one: one.begun_at, reverse=True):
         yield from repair_steps(backup, facts.residues, policy, now=now)
 
 
@@ -117,8 +119,8 @@ def repair_steps(
     backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
 ) -> Iterator[Step]:
     """The steps that complete one backup."""
-    until = rfc3339(repaired_until(backup, policy))
     for copy in missing_copies(backup, residues, policy, now=now):
+        until = rfc3339(repaired_until(backup, policy))
         reason = f"it has no copy in {copy.region}; one is made from another until {until}"
         yield Step(Do.REPAIR_COPY, f"{backup.id}/{copy.region}", reason)
 
@@ -168,7 +170,7 @@ def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator
     stale = tuple(copies_to_look_at(facts.backups, facts.residues, policy, now=now - TOGETHER))
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
-    for backup in facts.backups:
+    for backup in unsettled(facts.backups):
         moment = None if is_held(facts.standing) else shred_moment(backup)
         if moment is not None and facts.tenant.wanted is Wanted.ERASED:
             yield Step(
@@ -206,7 +208,7 @@ def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Ite
     """The moments from which there will be more upkeep; all later than `now`."""
     moments = [next_sight(copy, policy) + TOGETHER for copy in unsettled_copies(facts.backups, facts.residues)]
     if not is_held(facts.standing):
-        moments += [moment for backup in facts.backups if (moment := shred_moment(backup)) is not None]
+        moments += [moment for backup in unsettled(facts.backups) if (moment := shred_moment(backup)) is not None]
     moments += [
         residue.unreadable_after + TOGETHER
         for residue in open_residues(facts.residues)
@@ -218,7 +220,12 @@ def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Ite
 def newest_complete(backups: Iterable[Backup]) -> Backup | None:
     """The complete backup that was begun last."""
     complete = (backup for backup in backups if backup.state is BackupState.COMPLETE)
-    return max(complete, key=lambda backup: backup.begun_at, default=None)
+    return max(complete, key=_BEGUN_AT, default=None)
+
+
+def unsettled(backups: Iterable[Backup]) -> tuple[Backup, ...]:
+    """The backups of which anything is left to look at, to make again or to shred; few of a long life's many."""
+    return tuple(backup for backup in backups if not backup.is_settled)
 
 
 def unsettled_copies(backups: Iterable[Backup], residues: Iterable[Residue] = ()) -> Iterator[Copy]:
@@ -230,7 +237,7 @@ def unsettled_copies(backups: Iterable[Backup], residues: Iterable[Residue] = ()
     return (
         copy
         for backup in backups
-        if backup.state is not BackupState.BEGUN
+        if not backup.is_settled and backup.state is not BackupState.BEGUN
         for copy in backup.copies
         if copy.state in {CopyState.WRITTEN, CopyState.INTENDED}
         or (copy.state is CopyState.LOST and copy.residue_id in places)
@@ -241,7 +248,7 @@ def copies_to_look_at(
     backups: Iterable[Backup], residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
 ) -> Iterator[Copy]:
     """The copies whose turn it is; those that are to be made again are looked at by whoever makes them."""
-    known, places = tuple(backups), tuple(residues)
+    known, places = unsettled(backups), tuple(residues)
     repaired = {copy.residue_id for one in known for copy in missing_copies(one, places, policy, now=now)}
     for copy in unsettled_copies(known, places):
         if copy.residue_id not in repaired and next_sight(copy, policy) <= now:

@@ -75,7 +75,7 @@ def _good_copies(backups: Iterable[Backup]) -> Iterator[Copy]:
     return (
         copy
         for backup in backups
-        if backup.state is BackupState.COMPLETE
+        if backup.state is BackupState.COMPLETE and not backup.is_settled
         for copy in backup.copies
         if copy.state is CopyState.WRITTEN
     )

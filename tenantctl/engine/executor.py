@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from tenantctl.engine.actions import Action, Actions, Work
@@ -112,14 +113,18 @@ def finish_evidence(work: Work, actions: Actions) -> None:
     """
     newest: dict[tuple[str, str], tuple[str, Step]] = {}
     for entry in work.world.registry.entries(work.tenant.uid):
-        if entry.event in {BEGUN, DONE}:
-            said = json.loads(entry.body)
-            if said["do"] in KNOWN:
-                step = Step(Do(said["do"]), said["subject"], said["reason"], said["argument"])
-                newest[step.do, step.subject] = (entry.event, step)
+        if entry.event in {BEGUN, DONE} and (step := _step_of(entry.body)) is not None:
+            newest[step.do, step.subject] = (entry.event, step)
     for event, step in newest.values():
         if event == BEGUN and _can_be_seen(work, actions, step):
             _write(work, DONE, step, found=True)
+
+
+@lru_cache(maxsize=2**16)
+def _step_of(body: str) -> Step | None:
+    """The step that an entry is about; while something is in trouble, the same entries are read again and again."""
+    said = json.loads(body)
+    return Step(Do(said["do"]), said["subject"], said["reason"], said["argument"]) if said["do"] in KNOWN else None
 
 
 def _can_be_seen(work: Work, actions: Actions, step: Step) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 
 class RetentionClass(StrEnum):
@@ -68,6 +69,12 @@ class Copy:
     hold_asked_at: datetime | None = None  # when the store was last asked to hold it, or to let it go; None once it has
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it is no more, or never was, and neither a key nor a hold of it is left: nothing is to be done."""
+        gone = self.state in {CopyState.LAPSED, CopyState.ABSENT}
+        return gone and self.wrapped_key is None and not self.may_be_held
+
+    @property
     def may_be_held(self) -> bool:
         """Whether its store may keep it past its age, because of a legal hold."""
         return self.hold_asked_at is not None
@@ -123,6 +130,11 @@ class Backup:
     recipient: str | None = None  # the age recipient of its identity; None for a backup that was stored in the clear
     forced_row_security: tuple[str, ...] = ()  # tables whose FORCE was lifted for this dump; none once it is set again
     copies: tuple[Copy, ...] = ()
+
+    @cached_property
+    def is_settled(self) -> bool:
+        """Whether it is made or failed, and all its copies are settled: most backups of a long life are."""
+        return self.state is not BackupState.BEGUN and all(copy.is_settled for copy in self.copies)
 
     def regions_holding(self) -> tuple[str, ...]:
         """The regions of the cloud in which a copy is known to be; what lies off it comes on top of `copies_min`."""

@@ -91,6 +91,8 @@ class Proposal:
     @property
     def approved_at(self) -> datetime | None:
         """When the second person said yes; None before that."""
+        if len(self.approvals) < PEOPLE_MIN:
+            return None
         moments = sorted({approval.actor: approval.at for approval in self.approvals}.values())
         return moments[PEOPLE_MIN - 1] if len(moments) >= PEOPLE_MIN else None
 

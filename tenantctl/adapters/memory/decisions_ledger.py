@@ -55,7 +55,7 @@ class Ledger:
     def open_proposals(self, uid: str | None, *, now: datetime) -> list[Proposal]:
         """The proposals that are not over."""
         with self.lock:
-            found = [one for one in self.proposals.values() if one.is_open(now=now) and uid in {None, one.tenant_uid}]
+            found = [one for one in self.proposals.values() if uid in {None, one.tenant_uid} and one.is_open(now=now)]
         return sorted(found, key=lambda one: (one.made_at, one.digest))
 
     def open_batch(self, act: Act, region: str, *, now: datetime) -> Proposal | None:
