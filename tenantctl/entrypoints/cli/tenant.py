@@ -6,7 +6,7 @@ import click
 
 from tenantctl.entrypoints.cli.arrival import cause_option, convert, create, party_option, wait_option
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
-from tenantctl.entrypoints.cli.tenant_data import import_command
+from tenantctl.entrypoints.cli.tenant_data import export_command, import_command
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +23,7 @@ def tenant() -> None:
 
 tenant.add_command(create)
 tenant.add_command(convert)
+tenant.add_command(export_command)
 tenant.add_command(import_command)
 
 

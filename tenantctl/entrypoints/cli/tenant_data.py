@@ -55,6 +55,35 @@ def import_command(
     click.echo(f"Its login needs a new password: tenantctl tenant rotate-password {one.label}")
 
 
+@click.command(name="export")
+@click.argument("name", metavar="TENANT")
+@click.option("-o", "--to", "to", required=True, metavar="FILE", help="Where to write it; never over another file.")
+@click.option("--reference", required=True, help="The ticket by which the customer asked for it; on record.")
+@click.option(
+    "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How it is told."
+)
+def export_command(name: str, to: str, reference: str, output: Output) -> None:
+    """Hand the database of TENANT to its customer: an archive for pg_restore, and its manifest beside it.
+
+    Of a tenant in grace it is taken from the final backup, and no login is opened.
+    """
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.custody.basis import Basis, Ground
+    from tenantctl.custody.database_export import export_database
+    from tenantctl.custody.export_file import FileDestination
+
+    with opened_world() as world:
+        one = world.registry.find(name)
+        exported = export_database(world, one, Basis(Ground.CUSTOMER_REQUEST, reference), FileDestination(Path(to)))
+    if output == "json":
+        print_json(exported)
+        return
+    taken = f"{exported.taken_from} of {exported.taken_at:%Y-%m-%d %H:%M} UTC"
+    click.echo(f"{exported.tables} tables, {exported.rows} rows, {exported.size} bytes, from the {taken}: on record.")
+    click.echo(f"  {exported.archive}")
+    click.echo(f"  {exported.manifest}")
+
+
 def _tell_examined(examined: "Examined", output: Output) -> None:
     """What a dry run says."""
     if output == "json":
