@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from tenantctl.adapters.memory.decisions_ledger import Ledger
@@ -25,6 +26,9 @@ from tenantctl.ports.registry import Alarm, Lease
 LOCK_WAIT_SECONDS: Final = 5.0
 
 Row = TypeVar("Row", Backup, Residue)
+
+BEGUN: Final[Callable[[Backup], tuple[datetime, str]]] = attrgetter("begun_at", "id")
+MADE: Final[Callable[[Residue], tuple[datetime, str]]] = attrgetter("made_at", "id")
 
 
 @dataclass(frozen=True)
@@ -171,22 +175,18 @@ class Shelf:
             return list(counted.values())
 
 
-def with_backup(backups: dict[str, Backup], backup: Backup) -> dict[str, Backup]:
-    """The backups with one more, or with another word on one of them; still oldest first."""
-    return _in_order(backups, backup, lambda one: (one.begun_at, one.id))
+def put_in_order(rows: dict[str, Row], row: Row, *, by: Callable[[Row], tuple[datetime, str]]) -> None:
+    """Puts a row among rows, which is a new one or another word on one of them; they stay oldest first.
 
-
-def with_residue(residues: dict[str, Residue], residue: Residue) -> dict[str, Residue]:
-    """The inventory with one more line, or with another word on one of them; still oldest first."""
-    return _in_order(residues, residue, lambda one: (one.made_at, one.id))
-
-
-def _in_order(known: dict[str, Row], row: Row, key: Callable[[Row], tuple[datetime, str]]) -> dict[str, Row]:
-    """A dictionary keeps its order when a value is changed, so that only a new row may have to find its place."""
-    before = known.get(row.id)
-    changed = {**known, row.id: row}
-    if before is not None and key(before) == key(row):
-        return changed
-    if before is None and (not known or key(next(reversed(known.values()))) < key(row)):
-        return changed
-    return {one.id: one for one in sorted(changed.values(), key=key)}
+    A dictionary keeps its order when a value is changed, so that only a new row may have to find its place.
+    """
+    before = rows.get(row.id)
+    newest = next(reversed(rows.values()), None)
+    rows[row.id] = row
+    if before is not None and by(before) == by(row):
+        return
+    if before is None and (newest is None or by(newest) < by(row)):
+        return
+    in_order = sorted(rows.values(), key=by)
+    rows.clear()
+    rows.update((one.id, one) for one in in_order)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tenantctl.adapters.decision_rules import NOTICE_WRITTEN, check_spendable, let_through_before, unknown_proposal
 from tenantctl.adapters.memory.decisions_ledger import Counted, cap_count
-from tenantctl.adapters.memory.registry_books import Book, Shelf, with_backup, with_residue
+from tenantctl.adapters.memory.registry_books import BEGUN, MADE, Book, Shelf, put_in_order
 from tenantctl.adapters.registry_rules import (
     ALARM_CLEARED,
     ALARM_RAISED,
@@ -61,7 +61,7 @@ class MemoryFencedWrites:
         self._shelf, self._lease, self._plan_digest, self._actor = shelf, lease, plan_digest, actor
         self._now = shelf.clock()
         self._at_the_end: list[Callable[[], None]] = []
-        self._counting = self._placing = False
+        self._counting = self._placing = self._copied = False
         if not book.is_held_by(lease, self._now):
             raise lease_lost(lease)
         self._book = book
@@ -163,7 +163,7 @@ class MemoryFencedWrites:
             check_subject(copy.tenant_uid, self._lease)
         known = self._book.backups.get(backup.id)
         written = replace(backup, copies=_by_region(known.copies if known else (), backup.copies))
-        self._book = replace(self._book, backups=with_backup(self._book.backups, written))
+        self._put(written)
 
     def put_copy(self, copy: Copy) -> None:
         """Writes one copy."""
@@ -171,15 +171,15 @@ class MemoryFencedWrites:
         if copy.backup_id not in self._book.backups:
             raise ValueError(f"there is no backup {copy.backup_id} that this could be a copy of")
         backup = self._book.backups[copy.backup_id]
-        written = replace(backup, copies=_by_region(backup.copies, (copy,)))
-        self._book = replace(self._book, backups=with_backup(self._book.backups, written))
+        self._put(replace(backup, copies=_by_region(backup.copies, (copy,))))
 
     def put_residue(self, residue: Residue) -> None:
         """Writes a line of the inventory that has not lapsed."""
         check_subject(residue.tenant_uid, self._lease)
         known = self._book.residues.get(residue.id)
         if known is None or known.lapsed_at is None:
-            self._book = replace(self._book, residues=with_residue(self._book.residues, residue))
+            self._copy_rows()
+            put_in_order(self._book.residues, residue, by=MADE)
 
     def raise_alarm(self, code: str, reason: str) -> None:
         """Renews an open alarm, or opens one."""
@@ -264,6 +264,16 @@ class MemoryFencedWrites:
             self._shelf.placing.acquire()
             self._placing = True
         return self._shelf.emptiest_instance(region, demand)
+
+    def _put(self, backup: Backup) -> None:
+        self._copy_rows()
+        put_in_order(self._book.backups, backup, by=BEGUN)
+
+    def _copy_rows(self) -> None:
+        """Gives this transaction rows of its own, once for all that it writes."""
+        if not self._copied:
+            backups, residues = dict(self._book.backups), dict(self._book.residues)
+            self._book, self._copied = replace(self._book, backups=backups, residues=residues), True
 
     def _change(self, **changes: Any) -> None:
         self._book = replace(self._book, tenant=replace(self.tenant, **changes))
