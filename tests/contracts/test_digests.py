@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tenantctl.adapters.postgres.digests import HASHED_TYPES, Table, digest, list_tables
+from tenantctl.adapters.postgres.digests import HASHED_TYPES, Table, digest, list_tables, lock
 from tenantctl.localcloud.client import LocalCloud
 from tenantctl.model.tenant import Hosting
 from tests.contracts.databases_places import PostgresPlace, given, local_place
@@ -111,3 +111,41 @@ def test_a_restored_row_of_all_types_counts_the_same(place: PostgresPlace, hosti
     finally:
         place.scratch.drop(VERIFY, scratch)
     assert tables["public.t"].rows == 2
+
+
+def test_small_large_and_empty_tables_are_summed_up_alike(place: PostgresPlace, hosting: Hosting) -> None:
+    """However a table is read: its file empty, a few pages of many tables together, or large and alone."""
+    with place.ours(hosting) as session:
+        session.execute(f'SET ROLE "{hosting.owner}"'.encode())
+        for number in range(70):  # more than one statement takes
+            session.execute(f'CREATE TABLE public."t {number:02}" (a int, b text)'.encode())
+            session.execute(
+                f"INSERT INTO public.\"t {number:02}\" SELECT n, 'x' FROM generate_series(1, {number % 3}) n".encode()
+            )
+        small = digest(session, list_tables(session))
+        assert [small[f'public."t {number:02}"'].rows for number in range(70)] == [number % 3 for number in range(70)]
+        for number in (0, 1, 2):
+            alone = f'SELECT coalesce(sum(hash_record_extended(ROW(a, b), 0)), 0)::text FROM public."t {number:02}"'
+            assert session.execute(alone.encode()).fetchone() == (small[f'public."t {number:02}"'].checksum,)
+            session.execute(
+                f"INSERT INTO public.\"t {number:02}\" SELECT -n, 'y' FROM generate_series(1, 5000) n".encode()
+            )
+            session.execute(f'DELETE FROM public."t {number:02}" WHERE a < 0'.encode())
+        assert digest(session, list_tables(session)) == small
+
+
+def test_a_snapshot_sees_the_rows_that_are_deleted_after_it(place: PostgresPlace, hosting: Hosting) -> None:
+    """No vacuum empties the file of a table while a snapshot may want to read it."""
+    with place.ours(hosting) as session, place.ours(hosting) as other:
+        other.execute(f'SET ROLE "{hosting.owner}"'.encode())
+        other.execute("CREATE TABLE public.t (a int)")
+        other.execute("INSERT INTO public.t VALUES (1)")
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        tables = list_tables(session)
+        lock(session, tables)
+        before = digest(session, tables)
+        other.execute("DELETE FROM public.t")
+        other.execute("VACUUM public.t")
+        assert digest(session, tables) == before
+        session.execute("ROLLBACK")
+    assert before["public.t"].rows == 1
