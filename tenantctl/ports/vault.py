@@ -74,7 +74,7 @@ class Vault(Protocol):
         """Streams an object; leaving the block without `seal` leaves nothing behind.
 
         Raises:
-            Refused: an object of this name exists.
+            Refused: an object of this name exists; of this, a `write` or the `seal` may be the first to tell.
         """
 
     def read(self, bucket: str, name: str) -> Iterator[bytes]:

@@ -60,8 +60,8 @@ def assert_nothing_is_known(vault: Vault) -> None:
     assert isinstance(vault.names(BUCKET, ""), Unreachable)
     with pytest.raises(Transient):
         vault.put(BUCKET, "o", b"1")
-    with pytest.raises(Transient), vault.upload(BUCKET, "o"):
-        pass
+    with pytest.raises(Transient), vault.upload(BUCKET, "o") as upload:
+        upload.seal()  # the answer to the opening is all in its head, and may have come whole
     with pytest.raises(Transient):
         list(vault.read(BUCKET, "o"))
 

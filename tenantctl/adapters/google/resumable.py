@@ -8,7 +8,7 @@ where the store says it stands, the last one with the checksum of the whole, whi
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import google_crc32c
@@ -39,6 +39,7 @@ class ResumableUpload:
         chunk_size: bytes sent at once; a multiple of `CHUNK_UNIT`.
         limits: for each request.
         patience: for each chunk.
+        before_long: called before the first chunk that is not the last one, and may raise to spare sending it.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class ResumableUpload:
         chunk_size: int,
         limits: TimeLimits,
         patience: Patience,
+        before_long: Callable[[], None] | None = None,
     ) -> None:
         if chunk_size <= 0 or chunk_size % CHUNK_UNIT:
             raise ValueError(f"a chunk is a multiple of {CHUNK_UNIT} bytes, not {chunk_size}")
         self._session, self._address, self._what = session, address, what
         self._chunk_size, self._limits, self._patience = chunk_size, limits, patience
+        self._before_long = before_long
         self._waiting: deque[memoryview] = deque()
         self._stored = 0  # what the store has said that it has
         self._waiting_size = 0
@@ -127,6 +130,9 @@ class ResumableUpload:
     def _send(self, *, final: bool, checksum: str = "") -> Mapping[str, Any] | None:
         """Send a chunk, or the rest, until the store has it; the object's resource if that was the end."""
         self._lost = True  # until the store has it: what fails in here cannot be mended
+        if self._before_long is not None and not final:
+            self._patience.call(self._before_long)
+            self._before_long = None
         try:
             while True:
                 resource = self._patience.call(self._attempt, final, checksum)

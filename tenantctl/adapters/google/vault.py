@@ -121,9 +121,6 @@ class GoogleVault:
         blob = self._client.bucket(bucket).blob(name)
         doing = f"begin an upload of {_address(bucket, name)}"
         with explaining(doing), Watch(self._limits.whole_seconds):
-            # The store compares the precondition when the upload ends; looking now spares sending it all in vain.
-            if blob.exists(timeout=self._limits.for_requests, retry=None):
-                raise AlreadyThere(f"{_address(bucket, name)} exists, and a vault's objects are written once.")
             session = blob.create_resumable_upload_session(
                 content_type=CONTENT_TYPE,
                 if_generation_match=0,
@@ -131,6 +128,14 @@ class GoogleVault:
                 timeout=self._limits.for_requests,
                 retry=None,
             )
+
+        def refuse_if_there() -> None:
+            # The store compares the precondition when the upload ends: looking before that spares sending much in
+            # vain. What is small goes with one request, which is no more than the look would be.
+            with explaining(doing), Watch(self._limits.whole_seconds):
+                if blob.exists(timeout=self._limits.for_requests, retry=None):
+                    raise AlreadyThere(f"{_address(bucket, name)} exists, and a vault's objects are written once.")
+
         bytes_on_their_way = ResumableUpload(
             self._client._http,
             session,
@@ -138,6 +143,7 @@ class GoogleVault:
             chunk_size=self._chunk_size,
             limits=self._limits,
             patience=self._patience,
+            before_long=refuse_if_there,
         )
         try:
             yield _GoogleUpload(self, bucket, name, bytes_on_their_way)
