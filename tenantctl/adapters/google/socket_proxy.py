@@ -30,6 +30,7 @@ from tenantctl.model.errors import TenantctlError
 
 PORT: Final = 5432  # libpq makes the socket's name from it
 _BUFFER: Final = 1 << 18
+_BULK: Final = 4096  # bytes of a TLS record after which another one is likely to be there
 _LONGEST_PATH: Final = 100  # of a socket: 104 bytes on macOS, 108 on Linux, with the last a zero
 _FAREWELL_SECONDS: Final = 5.0
 _PREFIX: Final = "tenantctl-socket-"
@@ -133,20 +134,25 @@ class _Relay:
 
     def __init__(self, local: socket.socket, remote: ssl.SSLSocket) -> None:
         self._local, self._remote = local, remote
+        self._poll = select.poll()
         for connection in (local, remote):
             connection.setblocking(False)
+            self._poll.register(connection, 0)
+        self._local_file = local.fileno()
+        self._awaited = (0, 0)
         self._up, self._down = memoryview(bytearray(_BUFFER)), memoryview(bytearray(_BUFFER))
         self._to_remote = self._to_local = self._up[:0]
+        self._local_may_say = self._remote_may_say = True  # a read that finds nothing costs as much as one that does
         self._ended = False
 
     def run(self) -> None:
         while not self._ended or self._to_local or self._to_remote:
             moved = False
-            if not self._to_local and not self._ended:
+            if self._remote_may_say and not self._to_local and not self._ended:
                 moved |= self._read_remote()
             if self._to_local:
                 moved |= self._write_local()
-            if not self._to_remote and not self._ended:
+            if self._local_may_say and not self._to_remote and not self._ended:
                 moved |= self._read_local()
             if self._to_remote:
                 moved |= self._write_remote()
@@ -156,13 +162,22 @@ class _Relay:
     def _wait(self) -> None:
         local = (0 if self._to_remote else select.POLLIN) | (select.POLLOUT if self._to_local else 0)
         remote = (0 if self._to_local else select.POLLIN) | (select.POLLOUT if self._to_remote else 0)
-        poll = select.poll()
-        poll.register(self._local, local)
-        poll.register(self._remote, remote)
-        poll.poll()
+        if (local, remote) != self._awaited:
+            self._poll.modify(self._local, local)
+            self._poll.modify(self._remote, remote)
+            self._awaited = local, remote
+        for file, events in self._poll.poll():
+            if events & ~select.POLLOUT:
+                if file == self._local_file:
+                    self._local_may_say = True
+                else:
+                    self._remote_may_say = True
 
     def _read_remote(self) -> bool:
-        """Fill the buffer from TLS records, of 16 KiB at most each, to save the other side as many wake-ups."""
+        """Fill the buffer from TLS records, of 16 KiB at most each, to save the other side as many wake-ups.
+
+        After a short record nothing more is looked for: it ends an answer, and the next one is not asked for yet.
+        """
         filled = 0
         try:
             while filled < _BUFFER:
@@ -171,8 +186,11 @@ class _Relay:
                     self._ended = True
                     break
                 filled += taken
+                if taken < _BULK and not self._remote.pending():
+                    self._remote_may_say = False
+                    break
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            pass
+            self._remote_may_say = False
         except ssl.SSLError:  # it ended without a farewell
             self._ended = True
         self._to_local = self._down[:filled]
@@ -186,6 +204,7 @@ class _Relay:
         return True
 
     def _read_local(self) -> bool:
+        self._local_may_say = False  # what more there is makes itself known
         try:
             filled = self._local.recv_into(self._up)
         except BlockingIOError:
