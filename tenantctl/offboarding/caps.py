@@ -33,7 +33,7 @@ def admission(caps: Caps, uid: str, seen: CapSeen, *, now: datetime) -> Admissio
         people = " and ".join(sorted({approval.actor for approval in batch.approvals}))
         return Admission(True, f"batch {batch.digest} lets it through, approved by {people}", batch.digest)
     most = allowed(caps, act, count.tenants)
-    said = f"{_sum(count)} to {act} within 24 hours, and {most} of the region's {count.tenants} tenants may be"
+    said = f"{_sum(count)} to {act} within 24 hours; the cap is {most}, with {count.tenants} tenants in the region"
     if count.acted + count.due <= most:
         return Admission(True, said)
     return Admission(False, f"{said}; {_waiting(batch, uid, now=now)}")

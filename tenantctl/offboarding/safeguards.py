@@ -56,7 +56,8 @@ def safeguards(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[S
         if safeguard.holds:
             yield safeguard
         else:
-            since = safeguard.since or facts.tenant.destroy_after
+            due = facts.tenant.destroy_after
+            since = safeguard.since or (due if due is not None and due <= now else None)
             yield _waived(replace(safeguard, since=since), facts, policies, now=now)
 
 
