@@ -29,12 +29,12 @@ def missing_copies(
     still there: they are locked, and their name is theirs. Nor is one whose bucket
     is of a term that the policy does not have any more.
     """
+    if not (lacking_now := [copy for copy in backup.copies if copy.state in _MISSING]):
+        return ()  # as with nearly every backup: neither it nor the inventory need be read any further
     if backup.state not in {BackupState.COMPLETE, BackupState.SHORT} or now >= repaired_until(backup, policy):
         return ()
     if is_shredded(backup) or not good_copies(backup, now=now):
         return ()
-    if not (lacking_now := [copy for copy in backup.copies if copy.state in _MISSING]):
-        return ()  # as with nearly every backup: the inventory need not be read for it
     there = {residue.id for residue in residues if residue.lapsed_at is None}
     age_days = policy.classes[backup.retention_class].age_days
     return tuple(

@@ -33,6 +33,7 @@ SOONEST: Final = timedelta(hours=1)  # what is not urgent is gathered for so lon
 # What comes up while a look is under way is for the next one: copies that were sealed, or seen, one after the other
 # come up one after the other, and a look that is held to those too would never be seen to end.
 TOGETHER: Final = timedelta(minutes=10)
+_MAY_BE_THERE: Final = frozenset({CopyState.WRITTEN, CopyState.INTENDED})
 _BEGUN_AT: Final = attrgetter("begun_at")
 
 
@@ -233,15 +234,17 @@ def unsettled_copies(backups: Iterable[Backup], residues: Iterable[Residue] = ()
 
     A copy that is lost because it cannot be read is among them for as long as its place is open.
     """
-    places = {residue.id for residue in open_residues(residues)}
-    return (
-        copy
-        for backup in backups
-        if not backup.is_settled and backup.state is not BackupState.BEGUN
-        for copy in backup.copies
-        if copy.state in {CopyState.WRITTEN, CopyState.INTENDED}
-        or (copy.state is CopyState.LOST and copy.residue_id in places)
-    )
+    places: set[str] | None = None
+    for backup in backups:
+        if backup.is_settled or backup.state is BackupState.BEGUN:
+            continue
+        for copy in backup.copies:
+            if copy.state in _MAY_BE_THERE:
+                yield copy
+            elif copy.state is CopyState.LOST:  # so seldom that the inventory is read for it alone
+                places = {residue.id for residue in open_residues(residues)} if places is None else places
+                if copy.residue_id in places:
+                    yield copy
 
 
 def copies_to_look_at(
@@ -251,7 +254,7 @@ def copies_to_look_at(
     known, places = unsettled(backups), tuple(residues)
     repaired = {copy.residue_id for one in known for copy in missing_copies(one, places, policy, now=now)}
     for copy in unsettled_copies(known, places):
-        if copy.residue_id not in repaired and next_sight(copy, policy) <= now:
+        if next_sight(copy, policy) <= now and copy.residue_id not in repaired:
             yield copy
 
 

@@ -30,13 +30,17 @@ class Counted:
 
 @dataclass
 class Ledger:
-    """Decisions by id; `lock` is held while they are read or replaced, `counting` by who counts for a cap."""
+    """Decisions by id; `lock` is held while they are read or replaced, `counting` by who counts for a cap.
+
+    `over` has the digests of proposals that were seen to be over: none of them is ever open again.
+    """
 
     freezes: dict[int, Freeze] = field(default_factory=dict)
     holds: dict[int, Hold] = field(default_factory=dict)
     proposals: dict[str, Proposal] = field(default_factory=dict)
     acts: list[Counted] = field(default_factory=list)
     notices: dict[int, Notice] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
     counting: threading.RLock = field(default_factory=threading.RLock)
 
@@ -55,7 +59,10 @@ class Ledger:
     def open_proposals(self, uid: str | None, *, now: datetime) -> list[Proposal]:
         """The proposals that are not over."""
         with self.lock:
-            found = [one for one in self.proposals.values() if uid in {None, one.tenant_uid} and one.is_open(now=now)]
+            known = [one for digest, one in self.proposals.items() if digest not in self.over]
+            found = [one for one in known if one.is_open(now=now)]
+            self.over |= {one.digest for one in known} - {one.digest for one in found}
+            found = [one for one in found if uid in {None, one.tenant_uid}]
         return sorted(found, key=lambda one: (one.made_at, one.digest))
 
     def open_batch(self, act: Act, region: str, *, now: datetime) -> Proposal | None:
