@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tenantctl.backups.exports import proofs_of_exports
 from tenantctl.backups.planning import TOGETHER, copies_to_look_at, lapses_by_date, open_residues, unsettled_copies
 from tenantctl.engine.actions import Work
-from tenantctl.model.backup import Copy, CopyState
+from tenantctl.model.backup import Copy, CopyState, ResidueKind
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import Transient
 from tenantctl.model.plan import Blocker, Step
@@ -117,7 +118,7 @@ class LookAtCopies:
 
 
 class ProveLapse:
-    """Writes down the lapse of places that only a date can prove: the platform's own backup windows."""
+    """Writes down the lapse of places past their date: the platform's backup windows, and exports not found there."""
 
     journals_itself = True
 
@@ -132,15 +133,24 @@ class ProveLapse:
         return ()
 
     def act(self, work: Work, step: Step) -> None:
-        """Writes each lapse with its date."""
+        """Writes each lapse with its date.
+
+        Raises:
+            Transient: a bucket did not answer, or still has an export; the other places are written down.
+        """
         registry = work.world.registry
-        residues = registry.residues(work.tenant.uid)
+        now = registry.now()
+        past = [one for one in open_residues(registry.residues(work.tenant.uid)) if lapses_by_date(one, now=now)]
+        exports = (residue for residue in past if residue.kind is ResidueKind.EXPORT)
+        proofs, troubles = proofs_of_exports(work.world, exports)
         with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
-            for residue in open_residues(residues):
-                if lapses_by_date(residue, now=writes.now):
-                    proof = "the window in which the platform could bring it back has passed"
+            for residue in past:
+                proof = proofs.get(residue.id, "the window in which the platform could bring it back has passed")
+                if residue.kind is not ResidueKind.EXPORT or residue.id in proofs:
                     writes.put_residue(replace(residue, lapsed_at=writes.now, proof=proof))
                     writes.journal("place-lapsed", place=residue.id, kind=residue.kind.value, proof=proof)
+        if troubles:
+            raise Transient(f"Exports are not seen to be gone: {'; '.join(troubles)}")
 
 
 def _is_as_it_was(copy: Copy, seen: ObjectSeen) -> bool:

@@ -22,9 +22,9 @@ from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy, Policies
 from tenantctl.model.tenant import Tenant, Wanted
 
 # What the platform keeps of instances, of the registry and of the key buckets cannot be looked at one by one: its
-# window is its proof.
+# window is its proof. An export is looked for once, when its bucket must have deleted it.
 LAPSING_BY_DATE: Final = frozenset(
-    {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS}
+    {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS, ResidueKind.EXPORT}
 )
 
 AFTER_LOSS: Final = "after-loss-of-"  # how the slots of backups begin that replace one

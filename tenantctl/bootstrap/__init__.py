@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tenantctl.ports.imports import Imports
     from tenantctl.ports.instances import Instances
     from tenantctl.ports.keys import Keys, KeyStore
+    from tenantctl.ports.links import Links
     from tenantctl.ports.registry import Registry
     from tenantctl.ports.signer import Signer
     from tenantctl.ports.vault import Vault
@@ -165,6 +166,13 @@ class CloudWorld:
             lambda region: off_cloud_vault(self.settings, region, patience_seconds=PATIENCE_SECONDS),
         )
         return read_only_vault(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def links(self) -> "Links":
+        """What signs links to exports."""
+        from tenantctl.adapters.google.links import GoogleLinks
+
+        return GoogleLinks(self.storage_client, self.credentials, local=self.settings.local)
 
     @cached_property
     def keys(self) -> "Keys":

@@ -14,6 +14,7 @@ from typing import Any, Final
 from tenantctl.adapters.google.estate import (
     ensure_anchor_buckets,
     ensure_buckets,
+    ensure_export_bucket,
     ensure_instance,
     ensure_key_buckets,
     ensure_kms_keys,
@@ -61,6 +62,8 @@ def add_instance(world: CloudWorld, instance: Instance) -> None:
         if (further := off_cloud_copy(policy.backups, world.jurisdictions, instance.region)) is not None:
             ensure_off_cloud_buckets(world.settings, world.bucket_prefix, (further,), policy.backups)
         ensure_key_buckets(world.storage_client, world.bucket_prefix, regions)
+        age_days = policy.lifecycle.exports.age_days
+        ensure_export_bucket(world.storage_client, world.bucket_prefix, instance.region, age_days)
         ensure_kms_keys(world.kms_client, world.settings.project, regions, now=world.registry.now())
     world.registry.add_instance(instance)
 

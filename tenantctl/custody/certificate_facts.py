@@ -53,9 +53,9 @@ HOLD_PLACED: Final = "hold-placed"
 HOLD_RELEASED: Final = "hold-released"
 NAME_LENGTH_MAX: Final = 200
 Claim: TypeAlias = tuple[str, ...]
-# Windows of the platform: nothing that anybody decides makes them longer.
+# Windows of the platform, and buckets that nobody holds anything in: nothing that anybody decides makes them longer.
 PASSES_BY_ITSELF: Final = frozenset(
-    {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS}
+    {ResidueKind.INSTANCE_BACKUPS, ResidueKind.REGISTRY_BACKUPS, ResidueKind.KEY_BACKUPS, ResidueKind.EXPORT}
 )
 
 
@@ -233,9 +233,9 @@ def _evidence(quoted: Iterable[Entry]) -> dict[Claim, int]:
 
 
 def _region(residue: Residue, record: Record) -> str | None:
-    """Where a place is: copies and keys name their region, other places an instance; the registry's is nobody's."""
+    """Where a place is: some name their region, others an instance; the registry's is nobody's."""
     parts = residue.id.split("/")
-    if residue.kind in {ResidueKind.COPY, ResidueKind.KEY}:
+    if residue.kind in {ResidueKind.COPY, ResidueKind.KEY, ResidueKind.EXPORT}:
         return parts[2]
     named = {residue.place.split("/")[0], *parts[1:2]}
     return next((instance.region for instance in record.instances if instance.name in named), None)

@@ -19,6 +19,7 @@ _NAMES: Final = {
     ResidueKind.KEY: "Keys to backup copies",
     ResidueKind.KEY_BACKUPS: "Safety copies with such a key",
     ResidueKind.SCRATCH: "Restores that proved a backup",
+    ResidueKind.EXPORT: "Exports that the customer asked for",
     ResidueKind.INSTANCE_BACKUPS: "The server's safety copies",
     ResidueKind.REGISTRY_BACKUPS: "Our register's safety copies",
 }

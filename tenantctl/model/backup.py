@@ -149,6 +149,7 @@ class ResidueKind(StrEnum):
     KEY = "key"
     KEY_BACKUPS = "key-backups"
     SCRATCH = "scratch"
+    EXPORT = "export"
     INSTANCE_BACKUPS = "instance-backups"
     REGISTRY_BACKUPS = "registry-backups"
 

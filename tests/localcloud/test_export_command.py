@@ -81,3 +81,25 @@ def test_out_and_in_again_every_checksum_is_the_same(company: Company, customer:
 def test_bad_input_is_refused_in_a_sentence(company: Company, arguments: tuple[str, ...], code: int, says: str) -> None:
     answer = company.ask("tenant", "export", *arguments)
     assert (answer.code, says in answer.err) == (code, True), answer
+
+
+def test_into_the_bucket_and_on_the_inventory(company: Company) -> None:
+    """The bucket deletes it at its age, and until then it is a place like every other; a local cloud signs no link."""
+    company.do("tenant", "create", "dent", "--based-in", PLACE, "--wait")
+    answer = company.ask("tenant", "export", "dent", "-o", "gs://", "--link-valid", "24h", *TICKET)
+    assert (answer.code, "signs no links" in answer.err) == (3, True), answer
+    for stray, code, says in (
+        (("gs://elsewhere",), 3, "alone, which deletes"),
+        (("x", "--link-valid", "1d"), 2, "gs://"),
+    ):
+        answer = company.ask("tenant", "export", "dent", "-o", *stray, *TICKET)
+        assert (answer.code, says in answer.err) == (code, True), answer
+    assert "export" not in company.do("residue", "dent")
+    exported = json.loads(company.do("tenant", "export", "dent", "-o", "gs://", *TICKET, "--output", "json"))
+    assert exported["archive"].startswith("gs://")
+    assert exported["link"] is None
+    assert exported["archive"] in company.do("residue", "dent")
+    company.do("local", "advance", "12d")
+    company.do("run")
+    lapsed = [entry for entry in company.journal("dent") if entry["event"] == "place-lapsed"]
+    assert [HOME in entry["body"] for entry in lapsed] == [True]

@@ -21,6 +21,7 @@ from tenantctl.adapters.google.key_store import key_bucket_name
 from tenantctl.adapters.google.keys import KEY, KEY_RING, GoogleKeys, asked, ring_name
 from tenantctl.adapters.google.transport import TimeLimits, Watch
 from tenantctl.adapters.google.vault import bucket_seen
+from tenantctl.backups.exports import export_bucket_name, export_bucket_terms
 from tenantctl.model.anchor import anchor_bucket_name
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.errors import NotFound, Refused, Transient
@@ -169,6 +170,27 @@ def ensure_key_buckets(client: Client, prefix: str, regions: Sequence[str]) -> t
         if (seen := bucket_seen(bucket)) != terms:
             raise Refused(f"gs://{name} is there with other terms: {seen}, and should have {terms}.")
     return tuple(made)
+
+
+def ensure_export_bucket(client: Client, prefix: str, region: str, age_days: int) -> bool:
+    """Make the bucket for a region's exports if it is missing, and say whether it was made.
+
+    It keeps nothing longer than its age: no retention, no soft delete, no versions.
+
+    Raises:
+        Refused: it is there with other terms, or the API refuses.
+        Transient: the API does not answer; run it again.
+    """
+    name, terms = export_bucket_name(prefix, region, age_days), export_bucket_terms(region, age_days)
+    bucket = _fetch(client, name)
+    made = bucket is None
+    if bucket is None:
+        wanted = client.bucket(name)
+        wanted.add_lifecycle_delete_rule(age=age_days)
+        bucket = _create(client, wanted, region)
+    if (seen := bucket_seen(bucket)) != terms:
+        raise Refused(f"gs://{name} is there with other terms: {seen}, and should have {terms}.")
+    return made
 
 
 def ensure_kms_keys(

@@ -8,6 +8,8 @@ import click
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from tenantctl.onboarding.importing import Examined
 
 
@@ -57,31 +59,73 @@ def import_command(
 
 @click.command(name="export")
 @click.argument("name", metavar="TENANT")
-@click.option("-o", "--to", "to", required=True, metavar="FILE", help="Where to write it; never over another file.")
+@click.option(
+    "-o",
+    "--to",
+    "to",
+    required=True,
+    metavar="FILE|gs://",
+    help="A new file, or gs:// for the region's bucket of exports.",
+)
 @click.option("--reference", required=True, help="The ticket by which the customer asked for it; on record.")
+@click.option(
+    "--link-valid", "link_valid", metavar="TIME", help="With gs://: also a link for the customer, for 24h or 3d."
+)
 @click.option(
     "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How it is told."
 )
-def export_command(name: str, to: str, reference: str, output: Output) -> None:
+def export_command(name: str, to: str, reference: str, link_valid: str | None, output: Output) -> None:
     """Hand the database of TENANT to its customer: an archive for pg_restore, and its manifest beside it.
 
     Of a tenant in grace it is taken from the final backup, and no login is opened.
+    What is put into the bucket is deleted by it after some days, and is listed
+    by `residue` until then.
     """
     from tenantctl.bootstrap import opened_world
     from tenantctl.custody.basis import Basis, Ground
     from tenantctl.custody.database_export import export_database
+    from tenantctl.custody.export_bucket import BucketDestination, check_address
     from tenantctl.custody.export_file import FileDestination
+    from tenantctl.custody.export_link import check_link, sign_link
 
+    in_bucket = to.startswith("gs:")
+    valid = _duration(link_valid)
+    if valid is not None and not in_bucket:
+        raise click.UsageError("--link-valid goes with -o gs:// alone.")
+    basis, link = Basis(Ground.CUSTOMER_REQUEST, reference), None
     with opened_world() as world:
         one = world.registry.find(name)
-        exported = export_database(world, one, Basis(Ground.CUSTOMER_REQUEST, reference), FileDestination(Path(to)))
+        if in_bucket:
+            bucket = BucketDestination(world, one)
+            check_address(bucket, to)
+            if valid is not None:
+                check_link(world, world.links, valid)
+            exported = export_database(world, one, basis, bucket)
+            if valid is not None:
+                link = sign_link(world, world.links, bucket, basis, valid)
+        else:
+            exported = export_database(world, one, basis, FileDestination(Path(to)))
     if output == "json":
-        print_json(exported)
+        print_json({**vars(exported), "link": link})
         return
     taken = f"{exported.taken_from} of {exported.taken_at:%Y-%m-%d %H:%M} UTC"
     click.echo(f"{exported.tables} tables, {exported.rows} rows, {exported.size} bytes, from the {taken}: on record.")
     click.echo(f"  {exported.archive}")
     click.echo(f"  {exported.manifest}")
+    if link is not None:
+        click.echo(f"For the customer, {link_valid} from now on; whoever has it can fetch the archive:")
+        click.echo(f"  {link}")
+
+
+def _duration(text: str | None) -> "timedelta | None":
+    """How long, written as 24h or 3d."""
+    from datetime import timedelta
+
+    if text is None:
+        return None
+    if len(text) < 2 or not text[:-1].isdecimal() or text[-1] not in "hd" or not int(text[:-1]):
+        raise click.BadParameter(f"{text!r} is no time like 24h or 3d.", param_hint="--link-valid")
+    return timedelta(hours=int(text[:-1]) * (24 if text[-1] == "d" else 1))
 
 
 def _tell_examined(examined: "Examined", output: Output) -> None:
