@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
 STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
+_TO_RECTIFYING: Final = 1.5 / (2 * 298.257223563 - 1)  # 3n/2, n the third flattening; what is left out is below 0.0003°
 PlaceKind = Literal["coordinates", "city", "subdivision", "country"]
 
 
@@ -50,10 +51,15 @@ class Region:
 
 
 def unit_vector(latitude: float, longitude: float) -> tuple[float, float, float]:
-    """The point on the unit sphere at these degrees."""
+    """The point on the unit sphere at these degrees, by their rectifying latitude.
+
+    The sphere stands for the ellipsoid of WGS84: along a meridian its distances are exact, and everywhere within 0.2 %.
+    With the degrees taken as they are, those north to south would be 0.7 % too long beside those east to west.
+    """
     phi, lam = math.radians(latitude), math.radians(longitude)
-    ring = math.cos(phi)
-    return (ring * math.cos(lam), ring * math.sin(lam), math.sin(phi))
+    mu = phi - _TO_RECTIFYING * math.sin(2.0 * phi)
+    ring = math.cos(mu)
+    return (ring * math.cos(lam), ring * math.sin(lam), math.sin(mu))
 
 
 @dataclass(frozen=True)

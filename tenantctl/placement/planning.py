@@ -27,6 +27,7 @@ from tenantctl.placement.residency import kept_in, objection, partner_objection
 LISTED_MAX: Final = 12
 _PLACES: Final = ", places "
 _NO_INSTANCE: Final = "no instance there"
+_UNNAMED: Final = "closed: the policy does not name it"
 
 
 @dataclass(frozen=True)
@@ -133,22 +134,15 @@ def choose(
 ) -> Choice:
     """Choose for one place; the arguments are those of `plan_placement`."""
     home = kept_in(place.country, policy.residency)
-    kept = keep_in or home
     ranked = rank(place.latitude, place.longitude, catalogue.regions)
-    objections: dict[str, str | None] = {}
-    for _, region in ranked:
-        objections[region.id] = (
-            objection(region, home, keep_in)
-            or region.product_missing
-            or policy.closed_because.get(region.id, "closed: the policy does not name it")
-            or (partner_objection(region.id, kept, policy, catalogue.jurisdictions) if kept else None)
-            or (_NO_INSTANCE if capacity is not None and region.id not in capacity else None)
-        )
+    objections = _objections(ranked, home, catalogue, policy, capacity, keep_in=keep_in)
     order = _order(place, ranked, policy)
     first = next((region for region in order if objections[region.id] is None), None)
     if first is None:
         awaited = next((region for region in order if objections[region.id] is _NO_INSTANCE), None)
         return Choice(None, home, ranked, objections, awaited)
+    if capacity is None and not policy.full_because:
+        return Choice(first, home, ranked, objections)
     first_is_full = _no_room(first, policy, capacity) is not None
     for region in order:
         if objections[region.id] is None:
@@ -158,6 +152,32 @@ def choose(
                 objections[region.id] = f"outside {first.jurisdiction}, where {first.id} would be closest but is full"
     chosen = next((region for region in order if objections[region.id] is None), None)
     return Choice(chosen, home, ranked, objections, None if chosen else first)
+
+
+def _objections(
+    ranked: list[tuple[float, Region]],
+    home: str | None,
+    catalogue: RegionCatalogue,
+    policy: RegionsPolicy,
+    capacity: Mapping[str, int] | None,
+    *,
+    keep_in: str | None,
+) -> dict[str, str | None]:
+    """Region → why it is out of the question however much room it has; in the order of the filters."""
+    closed, kept = policy.closed_because, keep_in or home
+    found = {region.id: region.product_missing or closed.get(region.id, _UNNAMED) for _, region in ranked}
+    if kept is not None:
+        for _, region in ranked:
+            found[region.id] = (
+                objection(region, home, keep_in)
+                or found[region.id]
+                or partner_objection(region.id, kept, policy, catalogue.jurisdictions)
+            )
+    if capacity is not None:
+        for region_id, against in found.items():
+            if against is None and region_id not in capacity:
+                found[region_id] = _NO_INSTANCE
+    return found
 
 
 def _no_room(region: Region, policy: RegionsPolicy, capacity: Mapping[str, int] | None) -> str | None:

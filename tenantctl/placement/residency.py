@@ -25,9 +25,9 @@ def partner_objection(region: str, kept: str, policy: RegionsPolicy, jurisdictio
         policy: the word on each region.
         jurisdictions: region → jurisdiction.
     """
-    partners = policy.regions[region].partners
-    if any(jurisdictions.get(partner) == kept for partner in partners):
-        return None
+    for partner in policy.regions[region].partners:
+        if jurisdictions.get(partner) == kept:
+            return None
     return f"no partner in {kept} for its backups, which are kept there too"
 
 
