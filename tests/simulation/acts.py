@@ -135,10 +135,15 @@ def log_in(town: Town, one: Act, chance: Random) -> None:
 
 @act("force-row-security")
 def force_row_security(town: Town, one: Act, chance: Random) -> None:
-    """The customer forces row security on a table of its own, or no longer; no nightly backup can be made of it."""
+    """The customer forces row security on a table of its own, or no longer; no nightly backup can be made of it.
+
+    Who was told of it takes it off some day or week later, mostly.
+    """
     if (database := open_database(town, one)) is not None and database.tables:
         table = chance.choice(sorted(database.tables))
         database.forced ^= {table}
+        if chance.random() < 0.9:
+            town.later(timedelta(days=2 ** chance.uniform(-1, 5)), lambda: database.forced.discard(table))
 
 
 @act("open-behind-our-back")

@@ -8,6 +8,7 @@ import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 from unittest.mock import patch
 
@@ -21,7 +22,10 @@ from tests.simulation.stand_ins import stand_ins
 from tests.simulation.town import START, TURNS_AT_ONCE_MAX, Town, monthly, nightly
 
 BUCKETS_LOOK: Final = timedelta(hours=6)  # how often the buckets' lifecycle runs
-POLICIES: Final = {"nightly": nightly, "monthly": monthly}
+POLICIES: Final = {"nightly": cache(nightly), "monthly": cache(monthly)}
+# How often the workers' job starts; 0 is whenever somebody is due. Where a policy looks once a month, a tenant that
+# waits for a person or for an outage to end is not asked after each hour of its years.
+JOB_EVERY: Final = {"nightly": timedelta(0), "monthly": timedelta(days=1)}
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def _live(town: Town, script: Script) -> None:
     acts = [(START + timedelta(hours=one.at), one) for one in reversed(script.acts)]
     buckets_at, busy = START, 0
     while town.moment < end and not town.truth.violations:
-        uid, due_at = _next_due(town, end)
+        uid, due_at = _next_due(town, end, JOB_EVERY[script.cadence])
         act_at = acts[-1][0] if acts else end
         later_at = town.next_later()
         moment = max(town.moment, min(due_at, act_at, later_at or end))
@@ -84,13 +88,14 @@ def _live(town: Town, script: Script) -> None:
             ask_of(town, life, AT_THE_END)
 
 
-def _next_due(town: Town, end: datetime) -> tuple[str | None, datetime]:
-    """Whose turn is next, and when; not before the workers have rested."""
+def _next_due(town: Town, end: datetime, job_every: timedelta) -> tuple[str | None, datetime]:
+    """Whose turn is next, and when: not before the workers have rested, and their job has started."""
     found, due_at = None, end
     for uid, book in town.registry.books().items():
         if book.tenant.due_at < due_at and not book.is_done_with:
             found, due_at = uid, book.tenant.due_at
-    return found, max(due_at, town.workers_rest_until)
+    due_at = max(due_at, town.workers_rest_until)
+    return found, min(START - (START - due_at) // job_every * job_every, end) if job_every else due_at
 
 
 def newest_month(uid: str, time_zone: str, night: Night, *, now: datetime) -> Slot:
