@@ -13,6 +13,7 @@ from tenantctl.ports.imports import Imports
 from tenantctl.ports.instances import Instances
 from tenantctl.ports.keys import Keys, KeyStore
 from tenantctl.ports.registry import Registry
+from tenantctl.ports.replication import Replication
 from tenantctl.ports.vault import Vault
 
 Port = TypeVar("Port")
@@ -28,6 +29,7 @@ DATABASES_LOOKS: Final = (
     "forced_row_security",
 )
 IMPORTS_LOOKS: Final = ("read",)
+REPLICATION_LOOKS: Final = ("look", "inspect", "readiness", "schema_digest")
 SCRATCH_LOOKS: Final = ("names", "digests", "read_through")
 KEYS_LOOKS: Final = ("look",)
 KEY_STORE_LOOKS: Final = ("look_at_bucket", "look", "names")
@@ -69,6 +71,11 @@ def read_only_databases(databases: Databases) -> Databases:
 def read_only_imports(imports: Imports) -> Imports:
     """Dumps that are read, and brought in nowhere."""
     return read_only(imports, IMPORTS_LOOKS)
+
+
+def read_only_replication(replication: Replication) -> Replication:
+    """A replication of which nothing is begun and nothing taken away."""
+    return read_only(replication, REPLICATION_LOOKS)
 
 
 def read_only_scratch(scratch: Scratch) -> Scratch:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tenantctl.ports.keys import Keys, KeyStore
     from tenantctl.ports.links import Links
     from tenantctl.ports.registry import Registry
+    from tenantctl.ports.replication import Replication
     from tenantctl.ports.signer import Signer
     from tenantctl.ports.vault import Vault
 
@@ -141,6 +142,16 @@ class CloudWorld:
         adapter = PostgresImports(self.sessions)
         self._opened.callback(adapter.close)
         return read_only_imports(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def replication(self) -> "Replication":
+        """What carries a tenant's database into another instance, through the connector."""
+        from tenantctl.adapters.postgres.replication import PostgresReplication
+        from tenantctl.adapters.read_only import read_only_replication
+
+        adapter = PostgresReplication(self.sessions)
+        self._opened.callback(adapter.close)
+        return read_only_replication(adapter) if self.looks_only else adapter
 
     @cached_property
     def scratch(self) -> "Scratch":

@@ -6,6 +6,8 @@ from tenantctl.model.anchor import RegistrySeen
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.decisions import Standing
 from tenantctl.model.region import Placement
+from tenantctl.model.move import Move
+from tenantctl.model.replication import ReplicationSeen
 from tenantctl.model.sighting import Sighting, Unreachable
 from tenantctl.model.tenant import Hosting, Tenant
 
@@ -80,6 +82,8 @@ class Facts:
     logins: Sighting[LoginsSeen] = NOT_LOOKED
     prepared: bool = False  # of a database that is to be filled from a backup: whether it is ready for that
     formers: tuple[FormerSeen, ...] = ()
+    moves: tuple[Move, ...] = ()
+    replication: Sighting[ReplicationSeen] = NOT_LOOKED  # of a move that has not ended
     registry: RegistrySeen | Unreachable = NOT_LOOKED
     waiting: WaitingSeen | None = None  # of one that waits for room
     standing: Standing | None = None  # nobody asked: what rests on it does not happen

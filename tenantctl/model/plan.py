@@ -43,6 +43,17 @@ class Do(StrEnum):
     MARK_REINSTATED = "mark-reinstated"
     PUT_NOTICE = "put-notice"
     PROPOSE_BATCH = "propose-batch"
+    MAKE_TARGET = "make-target"
+    COPY_SCHEMA = "copy-schema"
+    START_REPLICATION = "start-replication"
+    STOP_REPLICATION = "stop-replication"
+    BEGIN_MOVE_ANEW = "begin-move-anew"
+    CUT_OVER = "cut-over"
+    MARK_MOVED = "mark-moved"
+    END_MOVE = "end-move"
+    DROP_TARGET = "drop-target"
+    MARK_MOVE_UNDONE = "mark-move-undone"
+    RETIRE_SOURCE = "retire-source"
     ANCHOR_JOURNAL = "anchor-journal"
     MARK_DESTROYING = "mark-destroying"
     MARK_ERASING = "mark-erasing"
@@ -95,6 +106,17 @@ DUTY_OF: dict[Do, Duty] = {
     Do.MARK_REINSTATED: Duty.PROVISION,
     Do.PUT_NOTICE: Duty.DEACTIVATE,
     Do.PROPOSE_BATCH: Duty.AUDIT,
+    Do.MAKE_TARGET: Duty.MOVE,
+    Do.COPY_SCHEMA: Duty.MOVE,
+    Do.START_REPLICATION: Duty.MOVE,
+    Do.STOP_REPLICATION: Duty.MOVE,
+    Do.BEGIN_MOVE_ANEW: Duty.MOVE,
+    Do.CUT_OVER: Duty.MOVE,
+    Do.MARK_MOVED: Duty.MOVE,
+    Do.END_MOVE: Duty.MOVE,
+    Do.DROP_TARGET: Duty.MOVE,
+    Do.MARK_MOVE_UNDONE: Duty.MOVE,
+    Do.RETIRE_SOURCE: Duty.DESTROY,
     Do.ANCHOR_JOURNAL: Duty.DESTROY,
     Do.MARK_DESTROYING: Duty.DESTROY,
     Do.MARK_ERASING: Duty.DESTROY,

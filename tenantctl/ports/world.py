@@ -10,6 +10,7 @@ from tenantctl.ports.decisions import Decisions
 from tenantctl.ports.instances import Instances
 from tenantctl.ports.keys import Keys, KeyStore
 from tenantctl.ports.registry import Registry
+from tenantctl.ports.replication import Replication
 from tenantctl.ports.vault import Vault
 
 
@@ -32,6 +33,10 @@ class World(Protocol):
     @property
     def databases(self) -> Databases:
         """The tenants' databases."""
+
+    @property
+    def replication(self) -> Replication:
+        """What carries a tenant's database into another instance."""
 
     @property
     def scratch(self) -> Scratch:
@@ -73,6 +78,7 @@ class AssembledWorld:
     registry: Registry
     decisions: Decisions
     databases: Databases
+    replication: Replication
     scratch: Scratch
     vault: Vault
     keys: Keys

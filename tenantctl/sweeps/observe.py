@@ -5,6 +5,7 @@ from tenantctl.model.decisions import Act
 from tenantctl.model.errors import Transient
 from tenantctl.model.facts import NOT_LOOKED, DatabaseSeen, Facts
 from tenantctl.model.lifecycle import State
+from tenantctl.model.move import open_move
 from tenantctl.model.plan import Plan
 from tenantctl.model.sighting import Present, Sighting
 from tenantctl.model.tenant import Tenant, Wanted
@@ -35,6 +36,8 @@ def observe(world: World, tenant: Tenant) -> Facts:
     erased = any(is_approved_erasure(one, now=world.registry.now()) for one in standing.proposals)
     looked_at = placed and (tenant.state in LOOKED_AT or erased)
     residues = tuple(world.registry.residues(tenant.uid))
+    moves = tuple(world.registry.moves(tenant.uid))
+    move = open_move(moves)
     database = databases.look(hosting) if looked_at or tenant.state is State.DESTROYED else NOT_LOOKED
     return Facts(
         tenant=tenant,
@@ -43,6 +46,8 @@ def observe(world: World, tenant: Tenant) -> Facts:
         database=database,
         roles=databases.look_at_roles(hosting) if placed and tenant.state in COMING else NOT_LOOKED,
         logins=databases.look_at_logins(hosting) if looked_at else NOT_LOOKED,
+        moves=moves,
+        replication=NOT_LOOKED if move is None else world.replication.look(move.source, move.target),
         registry=registry_seen(world) if tenant.state is State.DEACTIVATED or erased else NOT_LOOKED,
         prepared=_is_prepared(world, tenant, database),
         formers=look_at_formers(world, tenant, residues) if tenant.state in REMEMBERING else (),

@@ -8,8 +8,10 @@ from tenantctl.backups.planning import plan_backups
 from tenantctl.model.decisions import Proposal, ProposalKind
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import LIVING, State
-from tenantctl.model.plan import Blocker, Plan
+from tenantctl.model.move import Move, open_move
+from tenantctl.model.plan import Blocker, Do, Plan
 from tenantctl.model.policy import Policies
+from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Wanted
 from tenantctl.offboarding.planning import (
     plan_deactivation,
@@ -20,6 +22,7 @@ from tenantctl.offboarding.planning import (
     plan_rest_of_destruction,
 )
 from tenantctl.onboarding.planning import former_steps, plan_arrival, plan_rehosting
+from tenantctl.relocation.planning import is_urgent, plan_move, retiring_steps
 
 
 def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
@@ -33,6 +36,8 @@ def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
 
 def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     tenant = facts.tenant
+    if (move := open_move(facts.moves)) is not None and tenant.state in {State.ACTIVE, State.MOVING}:
+        return _of_moving(facts, move, policies, now=now)
     leaving = tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at <= now
     if (erasure := approved_erasure(facts, now=now)) is not None:
         return plan_erasure(facts, policies, erasure, now=now)
@@ -43,7 +48,7 @@ def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
             return plan_deactivation(facts, policies, now=now)
         case State.ACTIVE:
             planned = _with_coming_cancellation(facts, plan_backups(facts, policies, now=now))
-            return _with_formers(facts, planned, now=now)
+            return _with_formers(facts, planned, policies.backups.copies_min, now=now)
         case State.MOVING if tenant.restored_from is not None:
             return plan_rehosting(facts, now=now)
         case State.DEACTIVATING | State.DEACTIVATED if not leaving:
@@ -51,11 +56,11 @@ def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         case State.DEACTIVATING:
             return plan_deactivation(facts, policies, now=now)
         case State.DEACTIVATED:
-            return _with_formers(facts, plan_grace(facts, policies, now=now), now=now)
+            return _with_formers(facts, plan_grace(facts, policies, now=now), policies.backups.copies_min, now=now)
         case State.DESTROYING:
             return plan_rest_of_destruction(facts, now=now)
         case State.DESTROYED:
-            return _with_formers(facts, plan_forgetting(facts, policies, now=now), now=now)
+            return _with_formers(facts, plan_forgetting(facts, policies, now=now), policies.backups.copies_min, now=now)
         case State.FORGOTTEN:
             return Plan(tenant.uid, "nothing", next_look=now + timedelta(days=3650), because="forgotten is the end")
         case _:
@@ -75,6 +80,46 @@ def is_approved_erasure(proposal: Proposal, *, now: datetime) -> bool:
     return proposal.kind is ProposalKind.ERASURE and proposal.is_approved(now=now)
 
 
+def _of_moving(facts: Facts, move: Move, policies: Policies, *, now: datetime) -> Plan:
+    """A move goes on between the backups, which go on too; what would end the tenant's life waits until it is undone.
+
+    After the cut-over nothing waits for a source that does not answer.
+    """
+    unwanted = _unwanted(facts, now=now)
+    planned = plan_move(facts, move, unwanted=unwanted, now=now)
+    if facts.tenant.state is State.ACTIVE and not isinstance(facts.replication, Present):
+        meanwhile = _of_state(replace(facts, moves=()), policies, now=now)
+        return _at_the_latest(replace(meanwhile, blockers=(*meanwhile.blockers, _left_behind(move))), planned)
+    if planned.steps and is_urgent(facts, move, unwanted=unwanted):
+        return planned
+    backups = plan_backups(facts, policies, now=now)
+    if planned.steps and all(step.do is not Do.BACK_UP for step in backups.steps):
+        return planned
+    backups = replace(backups, blockers=(*backups.blockers, *planned.blockers), because=planned.because)
+    return _at_the_latest(backups, planned)
+
+
+def _unwanted(facts: Facts, *, now: datetime) -> str | None:
+    """What newer than a move has to be obeyed instead."""
+    tenant = facts.tenant
+    if tenant.wanted is Wanted.ERASED or approved_erasure(facts, now=now) is not None:
+        return "the tenant is to be erased"
+    if tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at <= now:
+        return "the tenant was cancelled"
+    return None
+
+
+def _left_behind(move: Move) -> Blocker:
+    reason = f"the replication from {move.source_instance} cannot be taken away: an instance does not answer"
+    return Blocker("move-silent", reason, alarm=True)
+
+
+def _at_the_latest(planned: Plan, other: Plan) -> Plan:
+    """The plan, looked at again no later than the other."""
+    looks = [look for look in (planned.next_look, other.next_look) if look is not None]
+    return replace(planned, next_look=min(looks, default=None))
+
+
 def _with_coming_cancellation(facts: Facts, planned: Plan) -> Plan:
     """The plan, looked at again when a cancellation that is on record takes effect."""
     tenant = facts.tenant
@@ -83,10 +128,11 @@ def _with_coming_cancellation(facts: Facts, planned: Plan) -> Plan:
     return replace(planned, next_look=min(planned.next_look, tenant.intent_effective_at))
 
 
-def _with_formers(facts: Facts, planned: Plan, *, now: datetime) -> Plan:
+def _with_formers(facts: Facts, planned: Plan, copies_min: int, *, now: datetime) -> Plan:
     """The plan, and what is to be done about databases left behind in a lost region, which is looked at hourly."""
     if not facts.formers:
         return planned
     following = now + timedelta(hours=1)
     looks = [look for look in (planned.next_look, following) if look is not None]
-    return replace(planned, steps=(*planned.steps, *former_steps(facts)), next_look=min(looks))
+    retiring = retiring_steps(facts, copies_min=copies_min, now=now)
+    return replace(planned, steps=(*planned.steps, *former_steps(facts), *retiring), next_look=min(looks))

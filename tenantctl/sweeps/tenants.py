@@ -23,6 +23,9 @@ from tenantctl.offboarding import steps as leaving
 from tenantctl.onboarding import steps as arriving
 from tenantctl.onboarding.former import CloseFormer, ProveFormerGone
 from tenantctl.ports.world import World
+from tenantctl.relocation import steps as moving
+from tenantctl.relocation.cut_over import CutOver
+from tenantctl.relocation.retiring import RetireSource
 from tenantctl.sweeps.observe import observe_and_plan
 
 ACTIONS: Final[Actions] = {
@@ -54,6 +57,17 @@ ACTIONS: Final[Actions] = {
     Do.MARK_REINSTATED: leaving.MarkReinstated(),
     Do.PUT_NOTICE: leaving.PutNotice(),
     Do.PROPOSE_BATCH: leaving.ProposeBatch(),
+    Do.MAKE_TARGET: moving.MakeTarget(),
+    Do.COPY_SCHEMA: moving.CopySchema(),
+    Do.START_REPLICATION: moving.StartReplication(),
+    Do.STOP_REPLICATION: moving.StopReplication(),
+    Do.BEGIN_MOVE_ANEW: moving.BeginMoveAnew(),
+    Do.CUT_OVER: CutOver(),
+    Do.MARK_MOVED: moving.MarkMoved(),
+    Do.END_MOVE: moving.EndMove(),
+    Do.DROP_TARGET: moving.DropTarget(),
+    Do.MARK_MOVE_UNDONE: moving.MarkMoveUndone(),
+    Do.RETIRE_SOURCE: Irreversible(RetireSource()),
     Do.ANCHOR_JOURNAL: AnchorJournal(),
     Do.MARK_ERASING: Irreversible(destruction.MarkErasing(), rests_on_anchor=True),
     Do.MARK_DESTROYING: Irreversible(destruction.MarkDestroying(), rests_on_anchor=True),

@@ -16,6 +16,7 @@ from tenantctl.adapters.memory.fuse import Crash, Fuse, fused
 from tenantctl.adapters.memory.instances import MemoryInstances as MemoryAdminApi
 from tenantctl.adapters.memory.keys import MemoryKeys, MemoryKeyStore
 from tenantctl.adapters.memory.registry import MemoryRegistry
+from tenantctl.adapters.memory.replication import MemoryReplication
 from tenantctl.adapters.memory.vault import MemoryVault
 from tenantctl.bootstrap import catalogue, jurisdictions, policies
 from tenantctl.engine.worker import Turn
@@ -49,6 +50,7 @@ class Company:
         self.decisions = MemoryDecisions(self.registry)
         self.servers = MemoryInstances()
         self.databases = MemoryDatabases(self.servers)
+        self.replication = MemoryReplication(self.servers)
         self.scratch = MemoryScratch(self.servers)
         self.vault = MemoryVault(self.clock)
         self.keys = MemoryKeys((HOME, PARTNER))
@@ -77,6 +79,7 @@ class Company:
             registry=self.registry,
             decisions=self.decisions,
             databases=self.databases,
+            replication=self.replication,
             scratch=self.scratch,
             vault=self.vault,
             keys=self.keys,
@@ -186,6 +189,7 @@ def fused_world(world: AssembledWorld, fuse: Fuse) -> AssembledWorld:
         registry=fused(world.registry, fuse),
         decisions=fused(world.decisions, fuse),
         databases=fused(world.databases, fuse),
+        replication=fused(world.replication, fuse),
         scratch=fused(world.scratch, fuse),
         vault=fused(world.vault, fuse),
         keys=fused(world.keys, fuse),

@@ -19,6 +19,7 @@ from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.sweeps.planning import plan
 from tests.rooms.held_cases import CASES_OF_HOLDS, HELD
+from tests.rooms.moving_cases import CASES_OF_MOVES
 from tests.rooms.restore_facts import RESTORES
 from tests.rooms.rule_facts import (
     CANCELLED,
@@ -286,6 +287,7 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
     ),
     **RESTORES,
     **CASES_OF_WAITING,
+    **CASES_OF_MOVES,
 }
 
 

@@ -15,6 +15,7 @@ from tenantctl.adapters.memory.databases import MemoryInstances, MemoryScratch
 from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.fuse import Crash
 from tenantctl.adapters.memory.instances import MemoryInstances as MemoryAdminApi
+from tenantctl.adapters.memory.replication import MemoryReplication
 from tenantctl.bootstrap import catalogue, policies
 from tenantctl.engine.worker import Turn, Worker
 from tenantctl.model.anchor import anchor_bucket_name
@@ -160,6 +161,7 @@ class Town:
             registry=self.registry,
             decisions=self.decisions,
             databases=self.databases,
+            replication=MemoryReplication(self.servers),
             scratch=self.scratch,
             vault=self.vault,
             keys=self.keys,

@@ -149,7 +149,7 @@ class MemoryDatabases:
 
     def prepare(self, hosting: Hosting, *, extensions: Sequence[str]) -> None:
         """See the port."""
-        database = self._own(hosting)
+        database = self.own(hosting)
         if missing := set(extensions) - _EXTENSIONS:
             raise Refused(f"The instance {hosting.instance} has no extension {min(missing)}.")
         database.schema_owner = hosting.owner
@@ -182,11 +182,11 @@ class MemoryDatabases:
 
     def forced_row_security(self, hosting: Hosting) -> Sequence[str]:
         """See the port."""
-        return tuple(sorted(self._own(hosting).forced))
+        return tuple(sorted(self.own(hosting).forced))
 
     def set_forced_row_security(self, hosting: Hosting, tables: Sequence[str], *, forced: bool) -> None:
         """See the port."""
-        database = self._own(hosting)
+        database = self.own(hosting)
         there = set(tables) & database.tables.keys()
         database.forced = database.forced | there if forced else database.forced - there
 
@@ -195,7 +195,7 @@ class MemoryDatabases:
         instance = self.instances.answering(hosting.instance)
         if hosting.database not in instance.databases:
             return
-        self._own(hosting)
+        self.own(hosting)
         del instance.databases[hosting.database]
         if hosting.login in instance.roles:
             instance.roles[hosting.login].sessions = 0
@@ -210,11 +210,11 @@ class MemoryDatabases:
 
     def look_empty(self, hosting: Hosting) -> bool:
         """See the port."""
-        return not self._own(hosting).tables
+        return not self.own(hosting).tables
 
     def restore(self, hosting: Hosting, chunks: Iterator[bytes], *, source: Hosting) -> Sequence[str]:
         """See the port; a line at a time, so that a restore which breaks off leaves what came before."""
-        database = self._own(hosting)
+        database = self.own(hosting)
         if database.tables:
             raise Refused(f"The database {hosting.database} on {hosting.instance} is not empty.")
         self.close_logins(hosting)
@@ -223,7 +223,7 @@ class MemoryDatabases:
 
     def digests(self, hosting: Hosting) -> Mapping[str, TableDigest]:
         """See the port."""
-        return {table: digest_of(rows) for table, rows in sorted(self._own(hosting).tables.items())}
+        return {table: digest_of(rows) for table, rows in sorted(self.own(hosting).tables.items())}
 
     def dump(self, hosting: Hosting) -> AbstractContextManager[Dump]:
         """See the port."""
@@ -231,10 +231,11 @@ class MemoryDatabases:
 
     @contextlib.contextmanager
     def _dump(self, hosting: Hosting) -> Iterator[Dump]:
-        database = self._own(hosting)
+        database = self.own(hosting)
         yield MemoryDump(database.tables, database.forced, lambda: self.instances.dump_breaks_after)
 
-    def _own(self, hosting: Hosting) -> MemoryDatabase:
+    def own(self, hosting: Hosting) -> MemoryDatabase:
+        """The tenant's database, known by its marker."""
         database = self.instances.answering(hosting.instance).databases.get(hosting.database)
         if database is None:
             raise NotFound(f"The instance {hosting.instance} has no database {hosting.database}.")
@@ -243,7 +244,7 @@ class MemoryDatabases:
         return database
 
     def _login(self, hosting: Hosting) -> MemoryRole:
-        self._own(hosting)
+        self.own(hosting)
         role = self.instances[hosting.instance].roles.get(hosting.login)
         if role is None:
             raise NotFound(f"The instance {hosting.instance} has no role {hosting.login}.")

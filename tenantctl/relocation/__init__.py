@@ -1,0 +1,1 @@
+"""A tenant moves: into another region, while its customer works."""

@@ -1,0 +1,107 @@
+"""The cut-over: the few seconds in which a customer is sent away, and let in again somewhere else.
+
+Between the fence and the transaction that places the tenant anew, the schema and every row are compared, and sequences
+are set. Whatever does not agree, or does not come in time, lets the customer in again where it was. A process that
+dies in between leaves a closed login, which the next plan sees, and goes on or undoes.
+"""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Final
+
+from tenantctl.backups.restore import FAULTS_TOLD_MAX, differences
+from tenantctl.engine.actions import Work
+from tenantctl.model.errors import Refused, Transient
+from tenantctl.model.lifecycle import State
+from tenantctl.model.move import Move
+from tenantctl.model.plan import Blocker, Step
+from tenantctl.model.tenant import Wanted
+from tenantctl.placement.elsewhere import moved
+from tenantctl.relocation.steps import begin_anew, not_cut_over, the_move
+
+CATCH_UP_SECONDS_MAX: Final = 30.0
+POLL_SECONDS: Final = 0.05
+NOT_MOVED: Final = "not-moved"
+
+
+class CutOver:
+    """Fences, compares, and places the tenant anew."""
+
+    journals_itself = False
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether the registry places the tenant where the move leads."""
+        return work.world.registry.tenant(work.tenant.uid).hosting == the_move(work).target
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """Only once, and in no region that is frozen."""
+        move = the_move(work)
+        yield from not_cut_over(work)
+        for region in {move.source_region, move.region}:
+            for freeze in work.world.decisions.freezes(region):
+                yield Blocker("freeze", f"{freeze.scope} is frozen: {freeze.reason}", freeze.placed_at)
+
+    def act(self, work: Work, step: Step) -> None:
+        """Carries it out; whatever keeps it from its end lets the customer in again where it was.
+
+        Raises:
+            Transient: an instance did not answer, the target did not follow in time, or the schema has changed.
+            Refused: the contents differ; the move is undone.
+        """
+        move, world = the_move(work), work.world
+        world.replication.settle(move.source, move.target)
+        world.databases.close_logins(move.source)
+        try:
+            _compare(work, move)
+            if move.verifier is not None:
+                world.replication.set_verifier(move.target, move.verifier)
+            _place(work, move)
+        except (Transient, Refused):
+            if world.registry.tenant(work.tenant.uid).hosting == move.source:
+                world.databases.open_logins(move.source)
+            raise
+
+
+def _compare(work: Work, move: Move) -> None:
+    """Waits until the target has everything, and compares all of it."""
+    world = work.world
+    position, began = world.replication.mark(move.source), time.monotonic()
+    while not world.replication.has_reached(move.source, position):
+        if time.monotonic() - began > CATCH_UP_SECONDS_MAX:
+            raise Transient(f"The copy on {move.instance} did not catch up within {CATCH_UP_SECONDS_MAX:g} s.")
+        work.heartbeat.check()
+        time.sleep(POLL_SECONDS)
+    with ThreadPoolExecutor(3, thread_name_prefix="compare") as pool:
+        schema = pool.submit(world.replication.schema_digest, move.source)
+        there, here = (pool.submit(world.databases.digests, one) for one in (move.source, move.target))
+        world.replication.copy_sequences(move.source, move.target)
+        if schema.result() != move.schema_digest:
+            begin_anew(work, "the schema has changed since it was copied")
+            raise Transient("The schema has changed since it was copied: the copy is made anew.")
+        faults = tuple(differences(there.result(), here.result()))
+    if faults:
+        told = "; ".join(faults[:FAULTS_TOLD_MAX])
+        with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            writes.put_move(replace(move, undo_because="what was copied is not what is there"))
+            writes.raise_alarm(NOT_MOVED, f"the copy on {move.instance} differs, and the move is undone: {told}")
+        raise Refused(f"What was copied to {move.instance} is not what is there: {told}")
+
+
+def _place(work: Work, move: Move) -> None:
+    """The one transaction, in which everything is asked again.
+
+    Raises:
+        Transient: something newer is wanted, or forbids it.
+    """
+    world = work.world
+    because = f"moved from {move.source_region} on the instruction of {move.instructing_party}"
+    explanation = moved(world.registry.explanation(work.tenant.uid), move.region, because)
+    with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+        tenant = writes.tenant
+        if tenant.state is not State.MOVING or tenant.hosting != move.source or tenant.wanted is not Wanted.LIVING:
+            raise Transient("Something newer is wanted of the tenant.")
+        for freeze in writes.freezes():
+            raise Transient(f"{freeze.scope} was frozen meanwhile: {freeze.reason}")
+        writes.cut_over(replace(move, verifier=None), explanation)

@@ -1,0 +1,132 @@
+"""How a tenant moves: what is to be done next, from what the two instances show. Pure.
+
+Until the cut-over everything can be undone, and leaves the source as it was; after it there is only forward. The place
+that is left is kept, sealed, for some days, and at least until the new place has a verified backup of its own.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from tenantctl.model.backup import Backup, BackupState
+from tenantctl.model.calendar import rfc3339
+from tenantctl.model.facts import Facts
+from tenantctl.model.lifecycle import State
+from tenantctl.model.move import Move
+from tenantctl.model.plan import Blocker, Do, Plan, Step
+from tenantctl.model.replication import ReplicationSeen
+from tenantctl.model.sighting import Gone, Present, Unreachable
+
+POLL: Final = timedelta(minutes=1)
+LAG_MAX: Final = 1_000_000  # bytes of the log that are still to be read when the writers are sent away
+SOURCE_KEPT: Final = timedelta(days=7)
+
+
+def plan_move(facts: Facts, move: Move, *, unwanted: str | None, now: datetime) -> Plan:
+    """The next steps of a move that has not ended; none while the copy follows and the moment has not come.
+
+    Args:
+        facts: with what both instances show.
+        move: the move.
+        unwanted: why it is to be undone, if something newer says so.
+        now: the registry's time.
+    """
+    because = move.undo_because or unwanted
+    if move.cut_over_at is not None:
+        steps = tuple(_arriving(facts, move))
+    elif because is not None:
+        steps = tuple(_undoing(facts, move, because))
+    else:
+        match facts.replication:
+            case Present(seen):
+                steps = tuple(_onward(facts, move, seen, now=now))
+            case Unreachable(reason):
+                silent = Blocker("move-silent", f"it is not known how far the move is: {reason}", alarm=True)
+                return Plan(facts.tenant.uid, "move", blockers=(silent,), next_look=now + POLL)
+            case Gone():
+                steps = ()
+    return Plan(facts.tenant.uid, "move", steps, next_look=now + POLL, because=_waiting_for(facts, move, now=now))
+
+
+def is_urgent(facts: Facts, move: Move, *, unwanted: str | None) -> bool:
+    """Whether nothing else may come first: a customer stands outside, or the move is to be undone."""
+    closed = isinstance(facts.logins, Present) and not facts.logins.value.can_log_in
+    return closed or move.cut_over_at is not None or (move.undo_because or unwanted) is not None
+
+
+def _onward(facts: Facts, move: Move, seen: ReplicationSeen, *, now: datetime) -> Iterator[Step]:
+    uid, target = facts.tenant.uid, move.target
+    where = f"{target.instance} in {target.region}"
+    if seen.lost:
+        yield Step(Do.BEGIN_MOVE_ANEW, uid, "the source gave up the log that the target had still to read")
+        return
+    if move.schema_digest is None:
+        if not seen.is_nothing:
+            yield Step(Do.STOP_REPLICATION, uid, "what was copied is not what is there now")
+        yield Step(Do.MAKE_TARGET, uid, f"roles, database and marker of generation {target.generation} on {where}")
+        yield Step(Do.COPY_SCHEMA, uid, "everything but rows")
+    if move.schema_digest is None or seen.digest is None or not (seen.slot and seen.subscribed):
+        yield Step(Do.START_REPLICATION, uid, f"the rows are copied to {where} while the customer works")
+    elif seen.in_step(LAG_MAX) and now >= (move.not_before or now):
+        yield Step(Do.CUT_OVER, uid, f"{where} follows in step")
+
+
+def _undoing(facts: Facts, move: Move, because: str) -> Iterator[Step]:
+    uid = facts.tenant.uid
+    if isinstance(facts.logins, Present) and not facts.logins.value.can_log_in:
+        yield Step(Do.OPEN_LOGINS, uid, "the customer stays where it is")
+    yield Step(Do.STOP_REPLICATION, uid, because)
+    yield Step(Do.DROP_TARGET, uid, f"nobody was ever let into it on {move.instance}")
+    yield Step(Do.MARK_MOVE_UNDONE, uid, because)
+
+
+def _arriving(facts: Facts, move: Move) -> Iterator[Step]:
+    uid = facts.tenant.uid
+    if facts.tenant.state is State.MOVING:
+        yield Step(Do.OPEN_LOGINS, uid, f"the customer works on {move.instance} from here on")
+        yield Step(Do.MARK_MOVED, uid, "the new place shows the database and its open login")
+    yield Step(Do.STOP_REPLICATION, uid, "nothing is written to the old place any more")
+    yield Step(Do.END_MOVE, uid, "no slot, publication or subscription is left")
+
+
+def _waiting_for(facts: Facts, move: Move, *, now: datetime) -> str:
+    if isinstance(facts.replication, Present) and facts.replication.value.subscribed:
+        seen = facts.replication.value
+        if not seen.in_step(LAG_MAX):
+            return f"{seen.ready} of {seen.tables} tables are copied to {move.instance}"
+        if move.not_before is not None and now < move.not_before:
+            return f"the copy follows; the cut-over waits for {rfc3339(move.not_before)}"
+    return ""
+
+
+def retiring_steps(facts: Facts, *, copies_min: int, now: datetime) -> Iterator[Step]:
+    """The sources of moves that have been kept for long enough; of a destroyed tenant at once. Never under a hold."""
+    for move in facts.moves:
+        if any(former.hosting.generation == move.source_generation for former in facts.formers):
+            blockers = tuple(retiring_blockers(facts, move, copies_min=copies_min, now=now))
+            shown = [one for one in facts.formers if one.hosting.generation == move.source_generation]
+            if not blockers and any(isinstance(one.database, Present) for one in shown):
+                reason = f"left {rfc3339(move.cut_over_at)} for {move.instance}" if move.cut_over_at else "left"
+                yield Step(Do.RETIRE_SOURCE, str(move.source_generation), reason)
+
+
+def retiring_blockers(facts: Facts, move: Move, *, copies_min: int, now: datetime) -> Iterator[Blocker]:
+    """Why the place that a move has left is still kept."""
+    if move.cut_over_at is None or move.ended_at is None:
+        yield Blocker("not-ended", "the move has not ended")
+        return
+    if facts.standing is None or facts.standing.holds:
+        yield Blocker("hold", "the tenant is under a legal hold, or nobody asked")
+    if facts.standing is None or facts.standing.freezes:
+        yield Blocker("freeze", "its region is frozen, or nobody asked")
+    if facts.tenant.state is State.DESTROYED:
+        return
+    if now < (until := move.cut_over_at + SOURCE_KEPT):
+        yield Blocker("kept", f"it is kept until {rfc3339(until)}")
+    if not any(_proves(backup, move.cut_over_at, copies_min) for backup in facts.backups):
+        yield Blocker("no-backup", "the new place has no verified backup of its own in enough regions")
+
+
+def _proves(backup: Backup, since: datetime, copies_min: int) -> bool:
+    whole = backup.state is BackupState.COMPLETE and backup.verified_at is not None
+    return whole and backup.begun_at > since and len(backup.regions_holding()) >= copies_min
