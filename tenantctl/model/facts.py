@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from tenantctl.model.anchor import RegistrySeen
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.decisions import Standing
-from tenantctl.model.region import Placement
 from tenantctl.model.move import Move
+from tenantctl.model.region import Placement
 from tenantctl.model.replication import ReplicationSeen
 from tenantctl.model.sighting import Sighting, Unreachable
 from tenantctl.model.tenant import Hosting, Tenant

@@ -31,13 +31,14 @@ def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     A state that nobody knows what to do about is put off and alarmed, never guessed at.
     In every state, what a legal hold asks of the copies comes first.
     """
+    move = open_move(facts.moves)
+    if move is not None and facts.tenant.state in {State.ACTIVE, State.MOVING}:
+        return with_holding(facts, _of_moving(facts, move, policies, now=now), now=now)
     return with_holding(facts, _of_state(facts, policies, now=now), now=now)
 
 
 def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     tenant = facts.tenant
-    if (move := open_move(facts.moves)) is not None and tenant.state in {State.ACTIVE, State.MOVING}:
-        return _of_moving(facts, move, policies, now=now)
     leaving = tenant.wanted is Wanted.LEAVING and tenant.intent_effective_at <= now
     if (erasure := approved_erasure(facts, now=now)) is not None:
         return plan_erasure(facts, policies, erasure, now=now)
