@@ -39,6 +39,14 @@ def closest(latitude: float, longitude: float, regions: Sequence[Region]) -> str
     return rank(latitude, longitude, regions)[0][1].id
 
 
+def test_the_sphere_stands_for_the_ellipsoid() -> None:
+    """A meridian has its length, and a degree of it at the equator is shorter than one of the equator's own."""
+    assert distance_km((0, 0), (90, 0)) == pytest.approx(10_001.966, abs=0.01)
+    assert distance_km((-90, 7), (90, 7)) == pytest.approx(20_003.93, abs=0.01)
+    assert distance_km((0, 0), (1, 0)) == pytest.approx(110.574, abs=0.01)
+    assert distance_km((0, 0), (0, 1)) == pytest.approx(111.32, rel=0.002)
+
+
 @given(LATITUDES, LONGITUDES)
 @example(90.0, 0.0)
 @example(-90.0, 0.0)

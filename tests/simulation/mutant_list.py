@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutants_of_leaving import LEAVING
+from tests.simulation.mutants_of_placement import PLACEMENT
 from tests.simulation.mutants_of_work import WORK
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*LEAVING, *WORK)
+MUTANTS: Final[tuple[Mutant, ...]] = (*LEAVING, *WORK, *PLACEMENT)
