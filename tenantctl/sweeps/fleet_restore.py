@@ -106,7 +106,9 @@ def restore_fleet(
     everyone = world.registry.tenants()
     moving = [tenant for tenant in everyone if _is_on_its_way(world, tenant, lost)]
     active = [tenant for tenant in everyone if tenant.state is State.ACTIVE and tenant.hosting.region == lost]
-    staying = [tenant for tenant in everyone if tenant.hosting.region == lost and tenant.state in _STAYING]
+    staying = [
+        tenant for tenant in everyone if tenant.hosting.region == lost and tenant.state in _STAYING and tenant.is_placed
+    ]
     for tenant in active[:1]:
         check_basis(basis, tenant)
     if answering := answering_instances(world, lost):
