@@ -115,7 +115,7 @@ def export_database(world: World, tenant: Tenant, basis: Basis, destination: Des
 def _content(work: Work, basis: Basis, destination: Destination) -> Iterator[Content]:
     """What there is to hand out in the tenant's state, once it is on record that it is handed out."""
     tenant = work.tenant
-    if tenant.state is State.ACTIVE and not tenant.awaits_data:
+    if tenant.state in {State.ACTIVE, State.MOVING} and not tenant.awaits_data:
         with _dumped(work, basis, destination) as content:
             yield content
     elif tenant.state in IN_GRACE:

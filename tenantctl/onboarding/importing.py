@@ -77,6 +77,8 @@ def examine(world: World, imports: Imports, path: Path, *, leave_out: Collection
         raise Refused(f"{path} has more than {policy.imports.gigabytes_max} GB, which the policy allows.")
     if path.is_dir():
         raise Refused(f"{path} is a folder.", hint="Dump again with: pg_dump --format=custom")
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no ordinary file, and a dump is read twice.")
     seen = imports.read(chunks(), bytes_max=bytes_max)
     kept = {name: schema for name, schema in seen.extensions.items() if name not in leave_out}
     if refused := sorted(set(kept) - set(policy.allowed_extensions)):

@@ -33,6 +33,7 @@ SHOP = """
     CREATE TABLE "Odd One"."quoted ""name""; x" ("a\\b" text, "select" int);
     INSERT INTO "Odd One"."quoted ""name""; x" VALUES (NULL, 1), ('\\.', 2), ('', 3);
     CREATE TABLE empty (id int);
+    CREATE SCHEMA "Höhe"; CREATE TABLE "Höhe"."Größe" (ä int); INSERT INTO "Höhe"."Größe" VALUES (1);
     CREATE INDEX ON customers (lower(note));
     CREATE FUNCTION body(a int) RETURNS int LANGUAGE sql BEGIN ATOMIC
         SELECT CASE WHEN a > 1 THEN 1 ELSE 2 END; SELECT a; END;

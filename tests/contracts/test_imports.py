@@ -99,7 +99,7 @@ def test_a_real_dump_comes_in_whole(
     session = place.customer(hosting)
     assert session.execute("SELECT orders FROM counted").fetchone() == (5000,)
     assert session.execute(
-        "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname IN ('public', 'Odd One')"
+        "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname IN ('public', 'Odd One', 'Höhe')"
     ).fetchall() == [(hosting.owner,)]
     assert session.execute("SELECT body(2), nextval('customers_id_seq')").fetchone() == (2, 3001)
     assert session.execute("SELECT roles::text[] FROM pg_policies").fetchall() == [([hosting.owner],)]

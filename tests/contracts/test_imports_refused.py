@@ -66,6 +66,8 @@ REFUSED_UNREAD: dict[str, tuple[Callable[[Abroad], bytes], str]] = {
     "rows to us": (lambda _: HEAD + b"COPY t TO stdout;\n" + TAIL, "no COPY of a table's rows"),
     "an encoding with backslashes": (lambda _: HEAD + b"SET client_encoding = 'SJIS';\n" + TAIL, "SJIS"),
     "other strings": (lambda _: HEAD + b"SET standard_conforming_strings = off;\n" + TAIL, "standard_conforming"),
+    "no encoding": (lambda _: HEAD + b"SET client_encoding = 'MULE';\n" + TAIL, "not known"),
+    "names that are no text": (lambda _: HEAD + b"CREATE TABLE \"\xff\" ();\n" + TAIL, "bytes are no utf-8"),
     "two databases": (
         lambda _: HEAD + b"CREATE TABLE a (a int);\n\\connect b\nCREATE TABLE b (a int);\n" + TAIL, "several databases"
     ),
@@ -179,6 +181,12 @@ def test_only_into_an_empty_database_of_the_tenants_own(place: PostgresPlace, im
     place.mark(another, "somebody else's")
     with pytest.raises(Refused, match="not tenant"):
         bring_in(imports, another, dump)
+
+
+def test_a_schema_that_nobody_may_make_is_refused(place: PostgresPlace, imports: PostgresImports) -> None:
+    dump = HEAD + b"CREATE SCHEMA pg_mine;" + TAIL
+    with pytest.raises(Refused, match="pg_mine"):
+        bring_in(imports, prepared(place), dump)
 
 
 def test_an_extension_that_the_server_has_not_is_refused(place: PostgresPlace, imports: PostgresImports) -> None:

@@ -46,6 +46,7 @@ class Contents:
         self._left_out: list[str] = []
         self._databases = 0  # in which something is made
         self._makes = False
+        self._encoding = "utf-8"
 
     def take(self, part: Part) -> None:
         """One part more.
@@ -60,7 +61,8 @@ class Contents:
             if check_command(part) in _CONNECTS:
                 self._makes = False
             return
-        ruling = rule(part.text, part.line, owners=frozenset(), owner="owner")
+        ruling = rule(part.text, part.line, encoding=self._encoding, owners=frozenset(), owner="owner")
+        self._encoding = ruling.encoding or self._encoding
         if ruling.fate in _MAKES and not ruling.label.startswith(_SETS) and ruling.names[:1] != ("plpgsql",):
             self._databases += not self._makes
             self._makes = True

@@ -55,6 +55,7 @@ class Loading:
         self._batch: list[tuple[Ruling, int]] = []
         self._size = 0
         self._in_transaction = False
+        self._encoding = "utf-8"
 
     def run(self, parts: Iterator[Part]) -> None:
         """Runs all of it.
@@ -81,7 +82,8 @@ class Loading:
             check_command(part)
             return
         assert not isinstance(part, Rows), "rows follow their COPY, which takes them"
-        ruling = rule(part.text, part.line, owners=self._owners, owner=self._owner)
+        ruling = rule(part.text, part.line, encoding=self._encoding, owners=self._owners, owner=self._owner)
+        self._encoding = ruling.encoding or self._encoding
         if ruling.table is not None:
             self.tables.add(ruling.table)
         match ruling.fate:

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
 from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
 from tenantctl.adapters.postgres.archive import as_script
-from tenantctl.adapters.postgres.control import ControlSessions, Session
+from tenantctl.adapters.postgres.control import ControlSessions, Session, first_line
 from tenantctl.adapters.postgres.import_contents import Contents
 from tenantctl.adapters.postgres.import_loading import Loading
 from tenantctl.adapters.postgres.markers import refuse_unless_ours
@@ -138,7 +139,10 @@ def _make_before(session: Session, hosting: Hosting, seen: DumpSeen) -> None:
     """Makes the schemas, which are the tenant's, and the extensions, which are ours."""
     for name in sorted({*seen.schemas, *seen.extensions.values()} - {"public"}):
         statement = sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}")
-        session.execute(statement.format(sql.Identifier(name), sql.Identifier(hosting.owner)))
+        try:
+            session.execute(statement.format(sql.Identifier(name), sql.Identifier(hosting.owner)))
+        except psycopg.errors.ReservedName as error:
+            raise Refused(f"The schema {name} of the dump cannot be made: {first_line(error)}.") from error
     for name, schema in sorted(seen.extensions.items()):
         statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
         session.execute(statement.format(sql.Identifier(name), sql.Identifier(schema)))

@@ -5,8 +5,10 @@ make a dump of another company's cluster fit: its roles do not exist here and ow
 the database are for superusers, and schemas and extensions are made by us, since no customer may.
 """
 
+import codecs
+import contextlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -38,7 +40,8 @@ class Fate(Enum):
 class Ruling:
     """A statement's fate; `names` are the table, schema, extension or roles that it is about.
 
-    `text` is what is to be run, which may be other than what stood there.
+    `text` is what is to be run, which may be other than what stood there; `encoding` how Python calls the one that
+    the dump goes on in.
     """
 
     fate: Fate
@@ -46,6 +49,7 @@ class Ruling:
     label: str = ""
     names: tuple[str, ...] = ()
     table: QualifiedName | None = None
+    encoding: str | None = None
 
 
 def _rule(pattern: str) -> "re.Pattern[str]":
@@ -70,6 +74,11 @@ _POLICY: Final = _rule(
 )
 _ENCODING: Final = _rule(r"^SET client_encoding\s*(?:=|TO)\s*'?([\w-]+)'?\s*;$")
 _STRINGS: Final = _rule(r"^SET standard_conforming_strings\s*(?:=|TO)\s*'?off'?\s*;$")
+# PostgreSQL counts the Latin alphabets, ISO the parts of its standard.
+_LATIN: Final = {
+    f"LATIN{number}": f"iso8859-{part}" for number, part in zip(range(5, 11), (9, 10, 13, 14, 15, 16), strict=True)
+}
+_STRAY: Final = re.compile("[\ud800-\udfff]")
 _UNSAFE: Final = frozenset({"SJIS", "SHIFTJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFTJIS2004"})
 _QUIET: Final = _rule(
     r"^(?:DROP |CREATE DATABASE |COMMENT ON (?:EXTENSION|DATABASE) |ALTER EXTENSION "
@@ -100,26 +109,36 @@ _FATES: Final = (
 )
 
 
-def rule(text: bytes, line: int, *, owners: frozenset[str], owner: str) -> Ruling:
-    """The fate of a statement.
+def rule(text: bytes, line: int, *, encoding: str, owners: frozenset[str], owner: str) -> Ruling:
+    """The fate of a statement, of which a name is never taken for another one.
 
     Args:
         text: The statement, with its semicolon.
         line: Where it ends, for sentences.
+        encoding: How Python calls the encoding that it is in.
         owners: The foreign roles that own something, as the dump was read before.
         owner: The role that takes their place.
 
     Raises:
         Refused: it is one that no dump of `pg_dump` has, or that cannot be taken apart safely.
     """
-    said = text[:_HEAD_BYTES].decode("utf-8", "surrogateescape") if len(text) > _HEAD_BYTES else _decoded(text)
+    ruling = _ruling(text, line, encoding, owners, owner)
+    if any(_STRAY.search(name) for name in (*ruling.names, *(ruling.table or ()))):
+        raise Refused(f"Line {line} of the dump has a name whose bytes are no {encoding}.")
+    return ruling
+
+
+def _ruling(text: bytes, line: int, encoding: str, owners: frozenset[str], owner: str) -> Ruling:
+    """As `rule`, whatever bytes its names are."""
+    said = (text[:_HEAD_BYTES] if len(text) > _HEAD_BYTES else text).decode(encoding, "surrogateescape")
     label = _label(said)
     if said[:4].upper() == "COPY":
         copy = _COPY.match(said)
         if copy is None:
             raise Refused(f"Line {line} of the dump is no COPY of a table's rows: {label}")
         return Ruling(Fate.ROWS, text, label, table=_qualified(copy[1], copy[2]))
-    _refuse_settings(said, line)
+    if (now := _setting(said, line)) is not None:
+        return Ruling(Fate.RUN, text, label, encoding=now)
     if insert := _INSERT.match(said):
         return Ruling(Fate.RUN, text, label, table=_qualified(insert[1], insert[2]))
     if table := _TABLE.match(said):
@@ -133,7 +152,7 @@ def rule(text: bytes, line: int, *, owners: frozenset[str], owner: str) -> Rulin
         fate = Fate.LEFT_OUT if others else Fate.SOFT if named else Fate.QUIET  # an owner has all rights anyway
         return Ruling(fate, text, label)
     if policy := _POLICY.match(said):
-        return _policy(policy, text, label, owners, owner)
+        return _policy(policy, Ruling(Fate.SOFT, text, label), encoding, owners, owner)
     return Ruling(Fate.SOFT if _SOFT.match(said) else Fate.RUN, text, label)
 
 
@@ -142,19 +161,24 @@ def unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
-def _policy(found: "re.Match[str]", text: bytes, label: str, owners: frozenset[str], owner: str) -> Ruling:
+def _policy(found: "re.Match[str]", ruling: Ruling, encoding: str, owners: frozenset[str], owner: str) -> Ruling:
     """A policy whose roles are all the former owners' becomes one of the new owner."""
     roles = _roles(found[2])
     if not roles <= owners | {"public"}:
-        return Ruling(Fate.LEFT_OUT, text, label)
+        return replace(ruling, fate=Fate.LEFT_OUT)
     now = ", ".join(sorted("PUBLIC" if role == "public" else f'"{owner}"' for role in roles))
-    return Ruling(Fate.SOFT, f"{found[1]} {now}{found[3]}".encode("utf-8", "surrogateescape"), label)
+    return replace(ruling, text=f"{found[1]} {now}{found[3]}".encode(encoding, "surrogateescape"))
 
 
-def _refuse_settings(said: str, line: int) -> None:
-    """Settings under which bytes would mean something else to the server than to who took the dump apart."""
+def _setting(said: str, line: int) -> str | None:
+    """The encoding that a statement sets, as Python calls it; None if it sets none.
+
+    Raises:
+        Refused: it sets what would make bytes mean something else to the server than to who took the dump apart.
+    """
     encoding = _ENCODING.match(said)
-    if encoding is not None and encoding[1].upper().replace("_", "").replace("-", "") in _UNSAFE:
+    plain = encoding[1].upper().replace("_", "").replace("-", "") if encoding is not None else ""
+    if encoding is not None and plain in _UNSAFE:
         raise Refused(
             f"Line {line} of the dump sets the encoding {encoding[1]}, which cannot be read safely.",
             hint="Dump again with: pg_dump --encoding=UTF8",
@@ -164,6 +188,12 @@ def _refuse_settings(said: str, line: int) -> None:
             f"Line {line} of the dump sets standard_conforming_strings off, which cannot be read safely.",
             hint="Switch it on for the database that is dumped, and dump again.",
         )
+    if encoding is None:
+        return None
+    name = {"SQLASCII": "utf-8", "UNICODE": "utf-8", **_LATIN}.get(plain, encoding[1])
+    with contextlib.suppress(LookupError):
+        return codecs.lookup(re.sub(r"(?i)^WIN", "cp", name)).name
+    raise Refused(f"Line {line} of the dump sets the encoding {encoding[1]}, which is not known here.")
 
 
 def _roles(listed: str) -> frozenset[str]:
@@ -172,10 +202,6 @@ def _roles(listed: str) -> frozenset[str]:
 
 def _qualified(first: str, second: str | None) -> QualifiedName:
     return (unquoted(first), unquoted(second)) if second else ("public", unquoted(first))
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
 
 
 def _label(said: str) -> str:
