@@ -15,7 +15,6 @@ BY_SAFEGUARDS: Final = ("tests/rooms/test_rules_safeguards.py",)
 BY_GRACE: Final = ("tests/rooms/test_rules_grace.py",)
 BY_DECISIONS: Final = ("tests/rooms/test_decisions.py",)
 BY_ASKED_FOR: Final = ("tests/simulation/test_what_mutants_asked_for.py",)
-BY_SIMULATION: Final = ("tests/simulation/test_simulation.py",)
 
 LEAVING: Final = (
     Mutant(
@@ -226,7 +225,7 @@ LEAVING: Final = (
         DESTRUCTION,
         'compares the marker in the same session."""\n        yield from _only_while_destroying(work)\n',
         'compares the marker in the same session."""\n',
-        BY_SIMULATION,
+        BY_ASKED_FOR,
     ),
     Mutant(
         "an instance that does not answer has no database (unreachable read as gone)",

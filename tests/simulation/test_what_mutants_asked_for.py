@@ -106,6 +106,14 @@ def test_a_silent_instance_shows_no_drop() -> None:
     assert {blocker.code for blocker in MarkDestroyed().guard(work, DROP)} == {"instance-unreachable"}
 
 
+def test_nothing_is_dropped_before_the_point_of_no_return() -> None:
+    """Whoever has a plan to drop the database of a tenant that is in use finds its state in the way."""
+    company = Company()
+    tenant = company.create()
+    blockers = {blocker.code for blocker in DropDatabase().guard(work_on(company, tenant, DROP), DROP)}
+    assert "state" in blockers
+
+
 def test_a_window_has_not_passed_before_its_date() -> None:
     """However long ago the place was made."""
     window = residue(ResidueKind.INSTANCE_BACKUPS, LATE)
