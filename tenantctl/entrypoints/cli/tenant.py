@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tenantctl.entrypoints.cli.arrival import cause_option, convert, create, party_option, wait_option
+from tenantctl.entrypoints.cli.move import move_command
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
 from tenantctl.entrypoints.cli.tenant_data import export_command, import_command
 
@@ -25,6 +26,7 @@ tenant.add_command(create)
 tenant.add_command(convert)
 tenant.add_command(export_command)
 tenant.add_command(import_command)
+tenant.add_command(move_command)
 
 
 @tenant.command(name="list")
