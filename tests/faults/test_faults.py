@@ -15,7 +15,7 @@ from tests.faults.row import Row
 from tests.faults.scene import Scene
 from tests.faults.table import TABLE, page
 from tests.house.repository import ROOT
-from tests.localcloud.company import Company, throw_away_company
+from tests.localcloud.company import HOME, TENANTS_INSTANCE, Company, throw_away_company
 
 SECONDS = 1.0  # minutes of trouble are those that outlast all patience: here it is shorter than in production
 
@@ -34,6 +34,8 @@ def test_the_table_is_on_paper() -> None:
 def company() -> Iterator[Company]:
     """One company for all faults of this worker; each has its own tenant."""
     with throw_away_company() as made:
+        # Each row has a tenant of its own, and all rows may come to one process.
+        made.do("instance", "add", TENANTS_INSTANCE, "--region", HOME, "--databases-max", "200")
         yield made
 
 
