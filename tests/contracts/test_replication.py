@@ -12,7 +12,7 @@ import pytest
 
 from tenantctl.adapters.postgres.replication import PostgresReplication
 from tenantctl.localcloud.client import LocalCloud
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import Refused, TenantctlError
 from tenantctl.model.replication import ReplicationSeen
 from tenantctl.model.sighting import Present, Unreachable
 from tenantctl.model.tenant import Hosting
@@ -195,6 +195,16 @@ def test_4_whatever_broke_off_is_taken_away(move: Move) -> None:
     after = move.run(move.source, "SELECT relname, relreplident FROM pg_class WHERE relnamespace = 2200 ORDER BY 1")
     assert after == before
     move.run(move.source, "UPDATE \"Log of Whims\" SET said = 'another'")
+
+
+def test_4_a_silent_target_does_not_keep_the_sources_log(move: Move) -> None:
+    """What would fill the source's disk is taken away; that the target was silent is told, and it is cleared later."""
+    move.begin()
+    with pytest.raises(TenantctlError):
+        move.replication.remove(move.source, replace(move.target, instance="nowhere"))
+    assert {kind for kind, name in move.left() if kind in {"slot", "publication", "identity"}} == set()
+    move.replication.remove(move.source, move.target)
+    assert move.left() == []
 
 
 def test_a_change_of_the_schema_is_seen(move: Move) -> None:

@@ -200,21 +200,33 @@ class PostgresReplication:
             session.execute(statement.format(sql.Identifier(hosting.login), sql.Literal(verifier)))
 
     def remove(self, source: Hosting, target: Hosting) -> None:
-        """See the port; the target first, so that nothing asks for what the source no longer has."""
+        """See the port; one side's silence does not keep the other's from being cleared, least of all its slot."""
+        troubles: list[TenantctlError] = []
+        for clear, hosting in ((self._clear_target, target), (self._clear_source, source)):
+            try:
+                clear(source, target)
+                roles.drop(self._control, hosting.instance, objects.replicator(hosting))
+            except TenantctlError as trouble:
+                troubles.append(trouble)
+        if troubles:
+            raise troubles[0]
+
+    def _clear_target(self, source: Hosting, target: Hosting) -> None:
         if self._is_there(target):
             with self._inside(target) as session:
                 objects.unsubscribe(session, source)
-        if self._is_there(source):
-            with self._inside(source) as session:
-                roles.set_login(session, objects.replicator(source), allowed=False)
-                roles.end_sessions(session, objects.replicator(source))
-                for slot in objects.slots(session):
-                    with objects.as_replicator(session, source):
-                        session.execute("SELECT pg_drop_replication_slot(%s)", [slot])
-                with session.transaction():
-                    objects.unpublish(session, source)
-        for hosting in (source, target):
-            roles.drop(self._control, hosting.instance, objects.replicator(hosting))
+
+    def _clear_source(self, source: Hosting, _target: Hosting) -> None:
+        if not self._is_there(source):
+            return
+        with self._inside(source) as session:
+            roles.set_login(session, objects.replicator(source), allowed=False)
+            roles.end_sessions(session, objects.replicator(source))
+            for slot in objects.slots(session):
+                with objects.as_replicator(session, source):
+                    session.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+            with session.transaction():
+                objects.unpublish(session, source)
 
     def _look_at_target(self, source: Hosting, target: Hosting) -> tuple[bool, int, int]:
         if not self._is_there(target):
