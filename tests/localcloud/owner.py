@@ -24,6 +24,7 @@ NOT_EMPTY: Final = "409 conflict"
 NO_OBJECT_RETENTION: Final = "400 invalid"
 DONE: Final = "done"
 KEYS: Final = "-keys"  # how the names of the buckets end whose objects are meant to be removed in time
+EXPORTS = "-exports-"  # in the names of buckets that lock nothing
 _ONE_DAY_SECONDS: Final = 86_400
 _SETTINGS: Final = {
     "versioning": {"enabled": True},
@@ -72,7 +73,8 @@ class Owner:
 
     def buckets(self, *, of_keys: bool = False) -> list[Any]:
         """The buckets of copies, or those of keys."""
-        return [bucket for bucket in self._client.list_buckets() if bucket.name.endswith(KEYS) == of_keys]
+        buckets = (bucket for bucket in self._client.list_buckets() if EXPORTS not in bucket.name)
+        return [bucket for bucket in buckets if bucket.name.endswith(KEYS) == of_keys]
 
     def objects(self, bucket: str, **options: bool) -> Iterator[Stored]:
         """What a bucket lists: live, noncurrent or soft-deleted."""
