@@ -35,6 +35,8 @@ class MovesContract:
         assert open_move(office.colleague.moves(tenant.uid)) == move
         assert (move.source, move.target.instance, move.generation) == (tenant.hosting, "ew4-a", 2)
         assert office.registry.tenant(tenant.uid).hosting == tenant.hosting
+        counts = {one.name: one.databases for one in office.registry.instances()}
+        assert (counts[tenant.hosting.instance], counts["ew4-a"]) == (1, 1)  # its room there is kept
         lines = {line.id: line.lapsed_at for line in office.registry.residues(tenant.uid)}
         assert lines == {f"database/{tenant.uid}/1": None, f"database/{tenant.uid}/2": None}
         said = [entry for entry in office.registry.entries(tenant.uid) if entry.event == "move-requested"]

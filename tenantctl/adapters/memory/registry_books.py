@@ -18,7 +18,7 @@ from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand, with_one_more
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
 from tenantctl.model.lifecycle import State
-from tenantctl.model.move import Move
+from tenantctl.model.move import Move, open_move
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
 from tenantctl.ports.registry import Alarm, Lease
@@ -168,10 +168,14 @@ class Shelf:
         """The instances by name, each with what the tenants placed on it take."""
         with self.lock:
             counted = dict(sorted(self.instances.items()))
-            for tenant in [book.tenant for book in self.books.values()]:
-                if tenant.is_placed and tenant.state not in DEAD and tenant.hosting.instance in counted:
-                    taken = Demand(tenant.connection_limit, tenant.size)
-                    counted[tenant.hosting.instance] = with_one_more(counted[tenant.hosting.instance], taken)
+            for book in list(self.books.values()):
+                tenant, move = book.tenant, open_move(book.moves.values())
+                if not tenant.is_placed or tenant.state in DEAD:
+                    continue
+                taken = Demand(tenant.connection_limit, tenant.size)
+                for name in {tenant.hosting.instance, move.instance if move else tenant.hosting.instance}:
+                    if name in counted:
+                        counted[name] = with_one_more(counted[name], taken)
             return list(counted.values())
 
 

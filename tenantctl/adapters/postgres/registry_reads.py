@@ -151,14 +151,25 @@ def chains(connection: Connection) -> Sequence[str]:
 
 def instances(connection: Connection, region: str | None = None) -> Sequence[Instance]:
     """Instances by name, of all regions or of one, each with what the tenants placed on it take."""
-    columns = schema.instances.c
+    columns, coming = schema.instances.c, schema.moves.c
+    is_expected = (
+        select(coming.generation)
+        .where(
+            coming.tenant_uid == _tenants.uid,
+            coming.instance == columns.name,
+            coming.cut_over_at.is_(None),
+            coming.ended_at.is_(None),
+        )
+        .correlate(schema.tenants, schema.instances)
+        .exists()
+    )
     placed = (
         select(
             func.count().label("databases"),
             func.coalesce(func.sum(_tenants.connection_limit), 0).label("connections"),
             cast(func.coalesce(func.sum(_tenants.size), 0), BigInteger).label("bytes_seen"),
         )
-        .where(_tenants.instance == columns.name, ~IS_DEAD)
+        .where(or_(_tenants.instance == columns.name, is_expected), ~IS_DEAD)
         .lateral()
     )
     question = select(schema.instances, placed).join(placed, true()).order_by(columns.name.collate("C"))
