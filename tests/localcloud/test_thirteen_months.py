@@ -84,7 +84,8 @@ class Year:
         for one in locked:
             by_bucket.setdefault(one.bucket, []).append(one)
         free = {one.bucket for one in before.difference(locked)}  # what is out of its lock may be deleted, and would be
-        for one in locked:
+        # Each week another third of all that is there in full: every object has its turn within three weeks of its own.
+        for one in locked[self.looks % 3 :: 3]:
             self.tell(self.owner.try_object(one))
         for bucket, objects in by_bucket.items():
             chosen = objects[self.looks % len(objects)]
