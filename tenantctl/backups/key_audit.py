@@ -8,7 +8,6 @@ open, and never a key that was shredded: what was shredded and is found again is
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -17,7 +16,7 @@ import google_crc32c
 from tenantctl.backups.age import Identity
 from tenantctl.backups.keys import key_context, key_name, open_identity, store, wrap_in
 from tenantctl.backups.terms import regions_with_copies
-from tenantctl.engine.worker import new_owner
+from tenantctl.engine.lease import leased
 from tenantctl.model.backup import Backup, Copy, CopyState
 from tenantctl.model.errors import Refused, TenantctlError, Transient
 from tenantctl.model.lifecycle import State
@@ -25,8 +24,6 @@ from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
 from tenantctl.model.tenant import InstanceRole, Tenant
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
-
-REBUILDING: Final = timedelta(minutes=5)
 
 
 class KeyFault(StrEnum):
@@ -192,13 +189,9 @@ def _rebuild_of(
         Transient: a worker has the tenant.
     """
     registry = world.registry
-    registry.make_due(tenant.uid)
-    lease = registry.claim(new_owner(), lease=REBUILDING, tenant=tenant.uid)
-    if lease is None:
-        raise Transient(f"A worker has tenant {tenant.label} just now.")
     rebuilt: list[KeyFinding] = []
     left: list[KeyFinding] = []
-    try:
+    with leased(world, tenant) as heartbeat:
         backups = {backup.id: backup for backup in registry.backups(tenant.uid)}
         for finding in findings:
             backup = backups[finding.backup]
@@ -207,7 +200,7 @@ def _rebuild_of(
                 wrapped = _wrapped_anew(world, backup, copy, finding.fault)
                 if finding.fault is KeyFault.NOT_IN_BUCKET:
                     store(world, copy)
-                with registry.fenced(lease) as writes:
+                with registry.fenced(heartbeat.lease) as writes:
                     _write(writes, copy, wrapped, finding.fault)
                 if finding.fault is KeyFault.NOWHERE:
                     store(world, replace(copy, wrapped_key=wrapped))
@@ -215,8 +208,6 @@ def _rebuild_of(
                 left.append(replace(finding, sentence=trouble.sentence))
             else:
                 rebuilt.append(finding)
-    finally:
-        registry.release(lease, due_at=tenant.due_at, duty=None)
     return rebuilt, left
 
 

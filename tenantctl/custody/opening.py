@@ -4,21 +4,15 @@ What is left of a destroyed tenant takes two people: the first asks, both say ye
 they were shown, and then it opens once.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from tenantctl.custody.basis import Basis, check_basis, opening_of, permits, takes_two
-from tenantctl.engine.worker import new_owner
+from tenantctl.engine.lease import leased
 from tenantctl.model.backup import Backup
 from tenantctl.model.decisions import PROPOSED_FOR, NewProposal, Proposal, ProposalKind
-from tenantctl.model.errors import Refused, Transient
+from tenantctl.model.errors import Refused
 from tenantctl.model.tenant import Tenant
-from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
-
-RECORDING: Final = timedelta(minutes=1)
 
 
 def check_opening(world: World, tenant: Tenant, backup: Backup, basis: Basis) -> Proposal | None:
@@ -59,21 +53,6 @@ def record_opening(world: World, tenant: Tenant, backup: Backup, basis: Basis, e
     if agreed is None:
         world.registry.append_entry(tenant.uid, event, content)
         return
-    with _leased(world, tenant) as writes:
+    with leased(world, tenant) as heartbeat, world.registry.fenced(heartbeat.lease) as writes:
         writes.spend(agreed.digest)
         writes.journal(event, approved=agreed.digest, **content)
-
-
-@contextmanager
-def _leased(world: World, tenant: Tenant) -> Iterator[FencedWrites]:
-    """A short lease, for one transaction."""
-    registry = world.registry
-    registry.make_due(tenant.uid)
-    lease = registry.claim(new_owner(), lease=RECORDING, tenant=tenant.uid)
-    if lease is None:
-        raise Transient(f"A worker has tenant {tenant.label} just now.", hint="Try again in a minute.")
-    try:
-        with registry.fenced(lease) as writes:
-            yield writes
-    finally:
-        registry.release(lease, due_at=tenant.due_at, duty=None)

@@ -6,20 +6,19 @@ on. Nothing is written to the database that it had: that is left as it is, and s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from tenantctl.custody.basis import Basis, check_basis, opening_of
-from tenantctl.engine.worker import new_owner
+from tenantctl.engine.lease import leased
 from tenantctl.model.backup import Backup, BackupState, CopyState
-from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.errors import NotFound, Refused
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.tenant import Origin, Tenant
 from tenantctl.placement.elsewhere import moved
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
 
-PLACING: Final = timedelta(minutes=2)
 _USABLE: Final = frozenset({BackupState.COMPLETE, BackupState.SHORT})
 
 
@@ -55,22 +54,16 @@ def request_rehosting(world: World, tenant: Tenant, basis: Basis, *, lost: str, 
     backup = newest_elsewhere(world.registry.backups(tenant.uid), lost)
     if backup is None:
         raise NotFound(f"Tenant {tenant.label} has no backup with a copy outside {lost}.")
-    registry, troubles = world.registry, list[Refused]()
-    registry.make_due(tenant.uid)
-    lease = registry.claim(new_owner(), lease=PLACING, tenant=tenant.uid)
-    if lease is None:
-        raise Transient(f"A worker has tenant {tenant.label} just now.", hint="Run the same command again.")
-    try:
+    troubles = list[Refused]()
+    with leased(world, tenant) as heartbeat:
         for region in regions:
             try:
-                with registry.fenced(lease) as writes:
+                with world.registry.fenced(heartbeat.lease) as writes:
                     _place(world, writes, backup, basis, lost=lost, region=region)
             except Refused as full:
                 troubles.append(full)
                 continue
             return Rehosting(region, backup.id, backup.begun_at)
-    finally:
-        registry.release(lease, due_at=registry.now(), duty=None)
     raise troubles[-1] if troubles else Refused(f"No region may take tenant {tenant.label}.")
 
 

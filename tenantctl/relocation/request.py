@@ -9,24 +9,22 @@ import hmac
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from tenantctl.engine.worker import new_owner
+from tenantctl.engine.lease import leased
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.errors import Refused, Transient
+from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.move import Move, open_move
 from tenantctl.model.replication import Inspection
 from tenantctl.model.tenant import InstanceRole, InstanceState, Tenant, Wanted
 from tenantctl.placement.residency import kept_in, partner_objection
-from tenantctl.ports.registry import Lease
 from tenantctl.ports.world import World
 from tenantctl.relocation.prechecks import obstacles
 
 PASSWORD_BYTES: Final = 24
 ITERATIONS: Final = 4096  # what PostgreSQL itself takes
-ASKING: Final = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -82,23 +80,19 @@ def request_move(
             hint="Remove what stands in the way, or have the customer agree to an export and an import.",
         )
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    lease = _lease(world, tenant)
-    try:
-        with world.registry.fenced(lease) as writes:
-            now = writes.tenant
-            if (now.state, now.wanted, now.hosting) != (State.ACTIVE, Wanted.LIVING, tenant.hosting):
-                raise Refused(f"Tenant {tenant.label} is {now.state} and wanted {now.wanted}: it does not move now.")
-            move = writes.begin_move(
-                region,
-                cause=cause,
-                instructing_party=instructing_party,
-                not_before=not_before,
-                verifier=scram_verifier(password),
-                headroom_percent=world.policies.regions.capacity.headroom_percent,
-            )
-            writes.move(Event.MOVE_STARTED, to_region=region, to_instance=move.instance)
-    finally:
-        world.registry.release(lease, due_at=world.registry.now(), duty=None)
+    with leased(world, tenant) as heartbeat, world.registry.fenced(heartbeat.lease) as writes:
+        now = writes.tenant
+        if (now.state, now.wanted, now.hosting) != (State.ACTIVE, Wanted.LIVING, tenant.hosting):
+            raise Refused(f"Tenant {tenant.label} is {now.state} and wanted {now.wanted}: it does not move now.")
+        move = writes.begin_move(
+            region,
+            cause=cause,
+            instructing_party=instructing_party,
+            not_before=not_before,
+            verifier=scram_verifier(password),
+            headroom_percent=world.policies.regions.capacity.headroom_percent,
+        )
+        writes.move(Event.MOVE_STARTED, to_region=region, to_instance=move.instance)
     return move, password
 
 
@@ -109,8 +103,7 @@ def request_undo(world: World, tenant: Tenant, *, because: str) -> Move:
         Refused: it does not move, or has cut over: then there is only forward.
         Transient: a worker has the tenant just now.
     """
-    lease = _lease(world, tenant)
-    try:
+    with leased(world, tenant) as heartbeat:
         move = open_move(world.registry.moves(tenant.uid))
         if move is None:
             raise Refused(f"Tenant {tenant.label} is not moving.")
@@ -120,11 +113,9 @@ def request_undo(world: World, tenant: Tenant, *, because: str) -> Move:
                 "a move is undone before the cut-over only.",
                 hint=f"Move it back: tenantctl tenant move {tenant.label} --to {move.source_region}",
             )
-        with world.registry.fenced(lease) as writes:
+        with world.registry.fenced(heartbeat.lease) as writes:
             writes.put_move(replace(move, undo_because=because))
             writes.journal("undo-requested", because=because)
-    finally:
-        world.registry.release(lease, due_at=world.registry.now(), duty=None)
     return move
 
 
@@ -162,11 +153,3 @@ def _objections(world: World, tenant: Tenant, region: str, not_before: datetime 
         yield f"it lies outside {required}, where this tenant's data is kept"
     elif required is not None and (objection := partner_objection(region, required, policy, jurisdictions)):
         yield objection
-
-
-def _lease(world: World, tenant: Tenant) -> Lease:
-    world.registry.make_due(tenant.uid)
-    lease = world.registry.claim(new_owner(), lease=ASKING, tenant=tenant.uid)
-    if lease is None:
-        raise Transient(f"A worker has tenant {tenant.label} just now.", hint="Run the same command again.")
-    return lease
