@@ -5,7 +5,6 @@ the other over the protocol, rows by COPY, in a session of the customer's own lo
 dump runs on our machine; and whatever runs on the server, the customer could have run itself.
 """
 
-import secrets
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
@@ -14,13 +13,13 @@ import psycopg
 from psycopg import sql
 
 from tenantctl.adapters.google.sessions import Sessions
-from tenantctl.adapters.postgres import roles
 from tenantctl.adapters.postgres.archive import as_script
 from tenantctl.adapters.postgres.control import ControlSessions, Session, first_line
+from tenantctl.adapters.postgres.customer_session import customer_session, let_in
 from tenantctl.adapters.postgres.import_contents import Contents
 from tenantctl.adapters.postgres.import_loading import Loading
 from tenantctl.adapters.postgres.markers import refuse_unless_ours
-from tenantctl.adapters.postgres.refill import close_login, customer_session, is_empty
+from tenantctl.adapters.postgres.refill import is_empty
 from tenantctl.adapters.postgres.script import Script
 from tenantctl.adapters.postgres.script_rules import QualifiedName
 from tenantctl.model.errors import Refused
@@ -87,17 +86,13 @@ class PostgresImports:
                     hint="Dumps are brought into empty databases only; nothing was changed.",
                 )
             _make_before(session, hosting, seen)
-        password = secrets.token_urlsafe(32)
-        with self._control.on(hosting.instance) as session:
-            roles.set_password(session, hosting.login, password)
-            roles.set_login(session, hosting.login, allowed=True)
-        try:
-            _, script = _script(chunks, None)
-            with customer_session(self._sessions, hosting, password) as customer:
-                loading = Loading(customer, hosting, seen, seconds_max=seconds_max)
-                loading.run(script.parts())
-        finally:
-            close_login(self._control, hosting)
+        _, script = _script(chunks, None)
+        with (
+            let_in(self._control, hosting) as password,
+            customer_session(self._sessions, hosting, password) as customer,
+        ):
+            loading = Loading(customer, hosting, seen, seconds_max=seconds_max)
+            loading.run(script.parts())
         with self._control.inside(hosting.instance, hosting.database) as session:
             names = _names(session, loading.tables)
         rows = {names[table]: count for table, count in loading.rows.items()}

@@ -7,23 +7,21 @@ sake of a grant, and says what it left out. Publications, subscriptions and even
 beyond the database, or take rights that no customer has.
 """
 
-import contextlib
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
-from tenantctl.adapters.google.sessions import Sessions, refusal_to_connect
-from tenantctl.adapters.google.socket_proxy import PORT
+from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
 from tenantctl.adapters.postgres.archive import Archive, Entry
-from tenantctl.adapters.postgres.control import ControlSessions, Session, answering, first_line
+from tenantctl.adapters.postgres.control import ControlSessions, Session, first_line
+from tenantctl.adapters.postgres.customer_session import customer_session, let_in
 from tenantctl.adapters.postgres.markers import refuse_unless_ours
 from tenantctl.adapters.postgres.restoring import RESTORE_SECONDS_MAX, run_restore
-from tenantctl.model.errors import Refused, TenantctlError, Transient
+from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.tenant import Hosting
 
 _MADE_BEFORE: Final = ("EXTENSION - ", "SCHEMA - ", "COMMENT - EXTENSION ")
@@ -79,11 +77,7 @@ def refill(
                 hint="Backups are restored into empty databases only; nothing was changed.",
             )
         _make_before(session, hosting, archive)
-    password = secrets.token_urlsafe(32)
-    with control.on(hosting.instance) as session:
-        roles.set_password(session, hosting.login, password)
-        roles.set_login(session, hosting.login, allowed=True)
-    try:
+    with let_in(control, hosting) as password:
         run_restore(
             sessions,
             hosting.instance,
@@ -98,8 +92,6 @@ def refill(
         with control.on(hosting.instance) as session:
             roles.end_sessions(session, hosting.login)  # it may be allowed a single one
         failed = list(_run_last(sessions, hosting, password, archive, source))
-    finally:
-        close_login(control, hosting)
     return (*failed, *(entry.what for entry in archive.chosen(*_BEYOND)))
 
 
@@ -152,31 +144,3 @@ def _carried_out(
     except psycopg.Error:
         return False
     return True
-
-
-@contextlib.contextmanager
-def customer_session(sessions: Sessions, hosting: Hosting, password: str) -> Iterator[psycopg.Connection[Any]]:
-    """A session of the tenant's own login."""
-    with sessions.socket(hosting.instance, with_token=False) as proxy:
-        try:
-            session = psycopg.connect(
-                host=str(proxy.folder),
-                port=PORT,
-                user=hosting.login,
-                password=password,
-                dbname=hosting.database,
-                sslmode="disable",
-                application_name="tenantctl",
-                autocommit=True,
-            )
-        except psycopg.Error as error:
-            raise proxy.failure or refusal_to_connect(error, hosting.instance, hosting.database) from error
-        with contextlib.closing(session), answering(hosting.instance):
-            yield session
-
-
-def close_login(control: ControlSessions, hosting: Hosting) -> None:
-    """Lets the customer's login in no more; a failure must not hide why the restore failed."""
-    with contextlib.suppress(TenantctlError), control.on(hosting.instance) as session:
-        roles.set_login(session, hosting.login, allowed=False)
-        roles.end_sessions(session, hosting.login)

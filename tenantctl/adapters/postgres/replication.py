@@ -21,7 +21,7 @@ from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import inspection, roles
 from tenantctl.adapters.postgres import replication_objects as objects
 from tenantctl.adapters.postgres.control import ControlSessions, Session
-from tenantctl.adapters.postgres.customer_session import customer_session
+from tenantctl.adapters.postgres.customer_session import customer_session, let_in
 from tenantctl.adapters.postgres.markers import exists, refuse_unless_ours
 from tenantctl.adapters.postgres.refill import refill
 from tenantctl.adapters.postgres.schema_copy import schema_chunks, schema_digest
@@ -165,7 +165,10 @@ class PostgresReplication:
         """See the port; as the customer's own login, which is closed again."""
         with self._inside(source) as session:
             views = [name for (name,) in session.execute(_VIEWS.encode())]
-        with customer_session(self._sessions, self._control, target) as session:
+        with (
+            let_in(self._control, target) as password,
+            customer_session(self._sessions, target, password) as session,
+        ):
             session.execute("SET search_path = ''")
             for view in views:
                 session.execute(f"REFRESH MATERIALIZED VIEW {view}".encode())
