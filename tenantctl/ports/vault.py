@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from tenantctl.model.policy import Term
 from tenantctl.model.sighting import Sighting
 
 
@@ -19,6 +20,11 @@ class BucketSeen:
     age_days: int | None
     soft_delete_seconds: int
     versioning: bool
+
+    @classmethod
+    def locked_for(cls, region: str, term: Term) -> "BucketSeen":
+        """What a bucket of locked copies must say of itself."""
+        return cls(region, True, term.lock_days, term.age_days, soft_delete_seconds=0, versioning=False)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tenantctl.evidence.restored import registry_blockers
 from tenantctl.model.backup import bucket_name
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import TenantctlError
+from tenantctl.model.policy import Term
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import InstanceRole
 from tenantctl.ports.keys import forgets
@@ -123,35 +124,28 @@ def _buckets(world: World, regions: Sequence[str]) -> Iterator[Finding]:
     for region in regions:
         for retention_class, term in policy.classes.items():
             name = bucket_name(world.bucket_prefix, region, retention_class, term.age_days)
-            match world.vault.look_at_bucket(name):
-                case Present(seen) if faults := tuple(bucket_faults(seen, region, term)):
-                    yield Finding(
-                        f"bucket {name}", False, " and ".join(faults), "It gets no backup until it is mended."
-                    )
-                case Present(_):
-                    sentence = f"locked for {term.lock_days} days, deletes at {term.age_days}"
-                    yield Finding(f"bucket {name}", True, sentence)
-                case Gone():
-                    yield Finding(f"bucket {name}", False, "does not exist", "Make it with Terraform: terraform apply")
-                case Unreachable(reason):
-                    yield Finding(f"bucket {name}", False, f"could not be looked at: {reason}", "Try again.")
+            yield _bucket(world, name, region, term, "It gets no backup until it is mended.")
+
+
+def _bucket(world: World, name: str, region: str, term: Term, remedy: str) -> Finding:
+    """One bucket of locked copies; `remedy` is what follows from other terms."""
+    subject = f"bucket {name}"
+    match world.vault.look_at_bucket(name):
+        case Present(seen) if faults := tuple(bucket_faults(seen, region, term)):
+            return Finding(subject, False, " and ".join(faults), remedy)
+        case Present(_):
+            return Finding(subject, True, f"locked for {term.lock_days} days, deletes at {term.age_days}")
+        case Gone():
+            return Finding(subject, False, "does not exist", "Make it with Terraform: terraform apply")
+        case Unreachable(reason):
+            return Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
 
 
 def _anchors(world: World, registry: Registry) -> Iterator[Finding]:
     """Their buckets, how old the newest is, and whether the registry is older than it."""
+    remedy = "It gets no anchor until it is mended, and nothing is destroyed without one in two regions."
     for region, name in buckets(world).items():
-        match world.vault.look_at_bucket(name):
-            case Present(seen) if faults := tuple(bucket_faults(seen, region, world.policies.anchors.term)):
-                remedy = "It gets no anchor until it is mended, and nothing is destroyed without one in two regions."
-                yield Finding(f"bucket {name}", False, " and ".join(faults), remedy)
-            case Present(_):
-                term = world.policies.anchors.term
-                sentence = f"locked for {term.lock_days} days, deletes at {term.age_days}"
-                yield Finding(f"bucket {name}", True, sentence)
-            case Gone():
-                yield Finding(f"bucket {name}", False, "does not exist", "Make it with Terraform: terraform apply")
-            case Unreachable(reason):
-                yield Finding(f"bucket {name}", False, f"could not be looked at: {reason}", "Try again.")
+        yield _bucket(world, name, region, world.policies.anchors.term, remedy)
     known = registry_seen(world)
     for blocker in registry_blockers(known, world.policies.anchors, now=registry.now()):
         remedy = "Nothing irreversible is done meanwhile. See: tenantctl registry reconcile"

@@ -62,11 +62,11 @@ class Company:
         for region in (HOME, PARTNER):
             for retention_class, term in policies().backups.classes.items():
                 name = bucket_name("acme", region, retention_class, term.age_days)
-                self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
+                self.vault.make_bucket(name, BucketSeen.locked_for(region, term))
         anchors = policies().anchors
         for region in anchors.regions:
             name = anchor_bucket_name("acme", region, anchors.age_days)
-            self.vault.make_bucket(name, BucketSeen(region, True, anchors.lock_days, anchors.age_days, 0, False))
+            self.vault.make_bucket(name, BucketSeen.locked_for(region, anchors.term))
 
     def clock(self) -> datetime:
         """The one clock."""

@@ -31,7 +31,7 @@ def company() -> Company:
     made.wrapped = lambda world: replace(world, policies=replace(world.policies, backups=POLICY))
     for retention_class, term in POLICY.classes.items():
         name = bucket_name("acme", FURTHER, retention_class, term.age_days)
-        made.vault.make_bucket(name, BucketSeen(FURTHER, True, term.lock_days, term.age_days, 0, False))
+        made.vault.make_bucket(name, BucketSeen.locked_for(FURTHER, term))
     return made
 
 

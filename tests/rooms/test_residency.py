@@ -35,7 +35,7 @@ def company_with(regions: RegionsPolicy) -> Company:
     made.key_store.make_bucket(ABROAD)
     for retention_class, term in policies().backups.classes.items():
         name = bucket_name("acme", ABROAD, retention_class, term.age_days)
-        made.vault.make_bucket(name, BucketSeen(ABROAD, True, term.lock_days, term.age_days, 0, False))
+        made.vault.make_bucket(name, BucketSeen.locked_for(ABROAD, term))
     return made
 
 

@@ -81,7 +81,7 @@ class Town:
         term = promises.anchors
         for region in term.regions:
             name = anchor_bucket_name("acme", region, term.age_days)
-            self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
+            self.vault.make_bucket(name, BucketSeen.locked_for(region, term))
         self._jurisdictions = {region.id: region.jurisdiction for region in catalogue().regions}
         self._world = self._assembled()
 
@@ -102,7 +102,7 @@ class Town:
         for region in REGIONS:
             for retention_class, term in terms.items():
                 name = bucket_name("acme", region, retention_class, term.age_days)
-                self.vault.make_bucket(name, BucketSeen(region, True, term.lock_days, term.age_days, 0, False))
+                self.vault.make_bucket(name, BucketSeen.locked_for(region, term))
 
     def tenant_of(self, household: int) -> Tenant | None:
         """The tenant that an act is about; None if its request was refused, or is no part of this script."""

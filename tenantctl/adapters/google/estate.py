@@ -49,14 +49,7 @@ class BucketPlan:
     @property
     def terms(self) -> BucketSeen:
         """What the bucket must say of itself."""
-        return BucketSeen(
-            region=self.region,
-            locked=True,
-            lock_days=self.term.lock_days,
-            age_days=self.term.age_days,
-            soft_delete_seconds=0,
-            versioning=False,
-        )
+        return BucketSeen.locked_for(self.region, self.term)
 
 
 def bucket_plans(prefix: str, regions: Sequence[str], policy: BackupsPolicy) -> Iterator[BucketPlan]:

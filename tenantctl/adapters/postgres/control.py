@@ -128,6 +128,22 @@ class ControlSessions:
         session.close()
 
 
+class OnInstances:
+    """What works on the instances; safe to share between threads.
+
+    Args:
+        sessions: The way to the instances, as a login that is a member of `cloudsqlsuperuser`.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._control = ControlSessions(sessions)
+
+    def close(self) -> None:
+        """End the sessions that are kept for the next call."""
+        self._control.close()
+
+
 @contextlib.contextmanager
 def answering(instance: str) -> Iterator[None]:
     """Tell in the program's own errors what an instance answers in the block.

@@ -13,9 +13,8 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 
-from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
-from tenantctl.adapters.postgres.control import HOME, ControlSessions, Session
+from tenantctl.adapters.postgres.control import HOME, OnInstances, Session
 from tenantctl.adapters.postgres.digests import digest, list_tables
 from tenantctl.adapters.postgres.dump import dump_database
 from tenantctl.adapters.postgres.markers import (
@@ -40,20 +39,8 @@ _SCHEMA: Final = "public"
 _DIGEST_SECONDS: Final = 6 * 3600.0
 
 
-class PostgresDatabases:
-    """The port `Databases`; safe to share between threads.
-
-    Args:
-        sessions: The way to the instances, as a login that is a member of `cloudsqlsuperuser`.
-    """
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._control = ControlSessions(sessions)
-
-    def close(self) -> None:
-        """End the sessions that are kept for the next call."""
-        self._control.close()
+class PostgresDatabases(OnInstances):
+    """The port `Databases`."""
 
     def look(self, hosting: Hosting) -> Sighting[DatabaseSeen]:
         """See the port; a database without a comment has an empty marker."""

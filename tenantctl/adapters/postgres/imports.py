@@ -12,9 +12,8 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres.archive import as_script
-from tenantctl.adapters.postgres.control import ControlSessions, Session, first_line
+from tenantctl.adapters.postgres.control import OnInstances, Session, first_line
 from tenantctl.adapters.postgres.customer_session import customer_session, let_in
 from tenantctl.adapters.postgres.import_contents import Contents
 from tenantctl.adapters.postgres.import_loading import Loading
@@ -43,20 +42,8 @@ _STRANGE: Final = (
 )
 
 
-class PostgresImports:
-    """The port `Imports`; safe to share between threads.
-
-    Args:
-        sessions: The way to the instances, as a login that is a member of `cloudsqlsuperuser`.
-    """
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._control = ControlSessions(sessions)
-
-    def close(self) -> None:
-        """End the sessions that are kept for the next call."""
-        self._control.close()
+class PostgresImports(OnInstances):
+    """The port `Imports`."""
 
     def read(self, chunks: Iterator[bytes], *, bytes_max: int) -> DumpSeen:
         """See the port."""

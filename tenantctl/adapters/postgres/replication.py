@@ -17,10 +17,9 @@ from typing import Final
 
 from psycopg import conninfo, sql
 
-from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import inspection, roles
 from tenantctl.adapters.postgres import replication_objects as objects
-from tenantctl.adapters.postgres.control import ControlSessions, Session
+from tenantctl.adapters.postgres.control import OnInstances, Session
 from tenantctl.adapters.postgres.customer_session import customer_session, let_in
 from tenantctl.adapters.postgres.markers import exists, refuse_unless_ours
 from tenantctl.adapters.postgres.refill import refill
@@ -46,20 +45,8 @@ _VIEWS: Final = """
 """
 
 
-class PostgresReplication:
-    """The port `Replication`; safe to share between threads.
-
-    Args:
-        sessions: The way to the instances, as a login that is a member of `cloudsqlsuperuser`.
-    """
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._control = ControlSessions(sessions)
-
-    def close(self) -> None:
-        """End the sessions that are kept for the next call."""
-        self._control.close()
+class PostgresReplication(OnInstances):
+    """The port `Replication`."""
 
     def inspect(self, source: Hosting) -> Inspection:
         """See the port."""

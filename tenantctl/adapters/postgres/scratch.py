@@ -19,7 +19,7 @@ from psycopg import sql
 from tenantctl.adapters.google.sessions import Sessions
 from tenantctl.adapters.postgres import roles
 from tenantctl.adapters.postgres.archive import Archive, Entry, Extension, read_through
-from tenantctl.adapters.postgres.control import HOME, ControlSessions, Session
+from tenantctl.adapters.postgres.control import HOME, OnInstances, Session
 from tenantctl.adapters.postgres.digests import digest, list_tables
 from tenantctl.adapters.postgres.restoring import RESTORE_SECONDS_MAX, run_restore
 from tenantctl.model.backup import TableDigest
@@ -41,7 +41,7 @@ _LEFT_OUT: Final = (
 )
 
 
-class PostgresScratch:
+class PostgresScratch(OnInstances):
     """The port `Scratch`; safe to share between threads.
 
     Args:
@@ -50,13 +50,8 @@ class PostgresScratch:
     """
 
     def __init__(self, sessions: Sessions, *, restore_seconds: float = RESTORE_SECONDS_MAX) -> None:
-        self._sessions = sessions
-        self._control = ControlSessions(sessions)
+        super().__init__(sessions)
         self._restore_seconds = restore_seconds
-
-    def close(self) -> None:
-        """End the sessions that are kept for the next call."""
-        self._control.close()
 
     def create(self, instance: str, name: str) -> None:
         """See the port."""
