@@ -78,10 +78,10 @@ class Town:
             self.registry.add_instance(Instance(name, HOME, role, 400))
             self.admin_api.add(name, HOME)
         self.make_buckets(promises.backups.classes)
-        term = promises.anchors
-        for region in term.regions:
-            name = anchor_bucket_name("acme", region, term.age_days)
-            self.vault.make_bucket(name, BucketSeen.locked_for(region, term))
+        anchors = promises.anchors
+        for region in anchors.regions:
+            name = anchor_bucket_name("acme", region, anchors.age_days)
+            self.vault.make_bucket(name, BucketSeen.locked_for(region, anchors.term))
         self._jurisdictions = {region.id: region.jurisdiction for region in catalogue().regions}
         self._world = self._assembled()
 
