@@ -19,6 +19,7 @@ from tenantctl.model.tenant import Wanted
 from tenantctl.offboarding.admittance import admitted, stopped
 from tenantctl.offboarding.safeguards import destruction_blockers
 from tenantctl.offboarding.steps import refuse_newer_intent
+from tenantctl.ports.databases import seen_or_wait
 
 
 class MarkDestroying:
@@ -112,13 +113,7 @@ class DropDatabase:
 
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether the instance itself says that it is not there."""
-        match work.world.databases.look(work.tenant.hosting):
-            case Gone():
-                return True
-            case Present():
-                return False
-            case Unreachable(reason):
-                raise Transient(f"Instance {work.tenant.hosting.instance} does not answer: {reason}")
+        return seen_or_wait(work.world.databases.look(work.tenant.hosting), work.tenant.hosting) is None
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Only a tenant whose destruction is on record; the adapter compares the marker in the same session."""
@@ -142,13 +137,7 @@ class DropRoles:
 
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether the instance itself says that neither is there."""
-        match work.world.databases.look_at_roles(work.tenant.hosting):
-            case Gone():
-                return True
-            case Present():
-                return False
-            case Unreachable(reason):
-                raise Transient(f"Instance {work.tenant.hosting.instance} does not answer: {reason}")
+        return seen_or_wait(work.world.databases.look_at_roles(work.tenant.hosting), work.tenant.hosting) is None
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Only a tenant whose destruction is on record."""

@@ -11,12 +11,12 @@ from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.facts import LoginsSeen
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
-from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding.admittance import admitted, stopped
 from tenantctl.offboarding.grace import destroy_after, never_earlier
 from tenantctl.offboarding.notices import of_this_closing
 from tenantctl.offboarding.trial import TRIAL_ENDED, is_on_trial
+from tenantctl.ports.databases import seen_or_wait
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
 
@@ -242,13 +242,10 @@ def look_at_logins_or_wait(world: World, tenant: Tenant) -> LoginsSeen:
         Transient: the instance did not answer.
         Refused: the login is gone.
     """
-    match world.databases.look_at_logins(tenant.hosting):
-        case Present(seen):
-            return seen
-        case Gone():
-            raise Refused(f"The login of tenant {tenant.uid} is gone from {tenant.hosting.instance}.")
-        case Unreachable(reason):
-            raise Transient(f"Instance {tenant.hosting.instance} does not answer: {reason}")
+    seen = seen_or_wait(world.databases.look_at_logins(tenant.hosting), tenant.hosting)
+    if seen is None:
+        raise Refused(f"The login of tenant {tenant.uid} is gone from {tenant.hosting.instance}.")
+    return seen
 
 
 def _lifted(work: Work) -> tuple[str, ...]:

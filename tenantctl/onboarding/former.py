@@ -13,11 +13,11 @@ from typing import Final
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Residue, ResidueKind
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.errors import NotFound, Transient
+from tenantctl.model.errors import NotFound
 from tenantctl.model.facts import FormerSeen
 from tenantctl.model.plan import Blocker, Step
-from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Hosting, Tenant
+from tenantctl.ports.databases import seen_or_wait
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World
 
@@ -62,13 +62,8 @@ class CloseFormer:
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether the instance shows it closed and without sessions, or gone."""
         hosting = _former(work, step)
-        match work.world.databases.look_at_logins(hosting):
-            case Present(seen):
-                return not seen.can_log_in and seen.sessions == 0
-            case Gone():
-                return True
-            case Unreachable(reason):
-                raise Transient(f"Instance {hosting.instance} does not answer: {reason}")
+        seen = seen_or_wait(work.world.databases.look_at_logins(hosting), hosting)
+        return seen is None or (not seen.can_log_in and seen.sessions == 0)
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """A login of an earlier generation is nobody's way to the tenant's data any more."""
@@ -91,13 +86,8 @@ class ProveFormerGone:
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """The instance must say so now; could-not-look raises."""
         hosting = _former(work, step)
-        match work.world.databases.look(hosting):
-            case Present():
-                yield Blocker("former-present", f"instance {hosting.instance} shows {hosting.database} after all")
-            case Unreachable(reason):
-                raise Transient(f"Instance {hosting.instance} does not answer: {reason}")
-            case Gone():
-                pass
+        if seen_or_wait(work.world.databases.look(hosting), hosting) is not None:
+            yield Blocker("former-present", f"instance {hosting.instance} shows {hosting.database} after all")
 
     def act(self, work: Work, step: Step) -> None:
         """Ends its line; what the instance's own backups hold of it becomes the next place to count."""

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tenantctl.engine.actions import Work
-from tenantctl.model.errors import NoRoom, Refused, Transient
+from tenantctl.model.errors import NoRoom, Refused
 from tenantctl.model.facts import DatabaseSeen
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
-from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Tenant
 from tenantctl.onboarding.former import alarm_of_formers, former_hostings
 from tenantctl.onboarding.waiting import look_at_waiting
+from tenantctl.ports.databases import seen_or_wait
 from tenantctl.ports.world import World
 
 
@@ -52,13 +52,8 @@ class CreateRoles:
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether both roles are there."""
         hosting = work.tenant.hosting
-        match work.world.databases.look_at_roles(hosting):
-            case Present(roles):
-                return {hosting.owner, hosting.login} <= set(roles)
-            case Unreachable(reason):
-                raise Transient(f"Instance {hosting.instance} does not answer: {reason}")
-            case Gone():
-                return False
+        roles = seen_or_wait(work.world.databases.look_at_roles(hosting), hosting)
+        return roles is not None and {hosting.owner, hosting.login} <= set(roles)
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """The names carry the uid and a generation that was never used before."""
@@ -115,13 +110,10 @@ class OpenLogins:
 
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether the instance shows an open login."""
-        match work.world.databases.look_at_logins(work.tenant.hosting):
-            case Present(seen):
-                return seen.can_log_in
-            case Gone():
-                raise Refused(f"The login of tenant {work.tenant.uid} is gone from {work.tenant.hosting.instance}.")
-            case Unreachable(reason):
-                raise Transient(f"Instance {work.tenant.hosting.instance} does not answer: {reason}")
+        seen = seen_or_wait(work.world.databases.look_at_logins(work.tenant.hosting), work.tenant.hosting)
+        if seen is None:
+            raise Refused(f"The login of tenant {work.tenant.uid} is gone from {work.tenant.hosting.instance}.")
+        return seen.can_log_in
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Never once a destruction has begun, and never before the data that it is to have is all there."""
@@ -201,10 +193,4 @@ def look_or_wait(world: World, tenant: Tenant) -> DatabaseSeen | None:
     Raises:
         Transient: the instance did not answer.
     """
-    match world.databases.look(tenant.hosting):
-        case Present(seen):
-            return seen
-        case Gone():
-            return None
-        case Unreachable(reason):
-            raise Transient(f"Instance {tenant.hosting.instance} does not answer: {reason}")
+    return seen_or_wait(world.databases.look(tenant.hosting), tenant.hosting)

@@ -2,14 +2,32 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tenantctl.model.backup import TableDigest
+from tenantctl.model.errors import Transient
 from tenantctl.model.facts import DatabaseMarked, DatabaseSeen, LoginsSeen
-from tenantctl.model.sighting import Sighting
+from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
 from tenantctl.model.tenant import Hosting
 
-__all__ = ["DatabaseMarked", "DatabaseSeen", "Databases", "Dump", "LoginsSeen", "Scratch"]
+__all__ = ["DatabaseMarked", "DatabaseSeen", "Databases", "Dump", "LoginsSeen", "Scratch", "seen_or_wait"]
+
+Seen = TypeVar("Seen")
+
+
+def seen_or_wait(sight: Sighting[Seen], hosting: Hosting) -> Seen | None:
+    """What an instance showed of a tenant's things; None if the instance itself said that they are not there.
+
+    Raises:
+        Transient: the instance did not answer, and nothing may rest on that.
+    """
+    match sight:
+        case Present(seen):
+            return seen
+        case Gone():
+            return None
+        case Unreachable(reason):
+            raise Transient(f"Instance {hosting.instance} does not answer: {reason}")
 
 
 class Dump(Protocol):

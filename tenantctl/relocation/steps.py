@@ -14,6 +14,7 @@ from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.replication import ReplicationSeen
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Hosting
+from tenantctl.ports.databases import seen_or_wait
 from tenantctl.ports.registry import FencedWrites
 
 MOVED_IN_PART = "moved-in-part"
@@ -29,13 +30,8 @@ class MakeTarget:
         target, databases = the_move(work).target, work.world.databases
         if not databases.look_prepared(target, extensions=work.tenant.extensions):
             return False
-        match databases.look_at_logins(target):
-            case Present(seen):
-                return not seen.can_log_in
-            case Gone():
-                return False
-            case Unreachable(reason):
-                raise Transient(f"Instance {target.instance} does not answer: {reason}")
+        seen = seen_or_wait(databases.look_at_logins(target), target)
+        return seen is not None and not seen.can_log_in
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Names with a generation that was never used before; the adapter compares the marker."""
@@ -93,7 +89,7 @@ class StartReplication:
 
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether both instances show it."""
-        seen = seen_or_wait(work)
+        seen = replication_or_wait(work)
         return seen.digest is not None and seen.slot and seen.subscribed
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
@@ -116,7 +112,7 @@ class StopReplication:
 
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether neither instance shows anything of it."""
-        return seen_or_wait(work).is_nothing
+        return replication_or_wait(work).is_nothing
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """It is never the only place of anything: before the cut-over the source has all, after it the target."""
@@ -251,7 +247,7 @@ class EndMove:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Both instances must say so."""
-        if not seen_or_wait(work).is_nothing:
+        if not replication_or_wait(work).is_nothing:
             yield Blocker("replication-left", "something of the replication is still there")
 
     def act(self, work: Work, step: Step) -> None:
@@ -274,7 +270,7 @@ def the_move(work: Work) -> Move:
     return move
 
 
-def seen_or_wait(work: Work) -> ReplicationSeen:
+def replication_or_wait(work: Work) -> ReplicationSeen:
     """How far the replication is.
 
     Raises:
