@@ -1,15 +1,28 @@
 """Fixtures that tests of every room may use."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tenantctl.localcloud.client import LocalCloud
 
+if TYPE_CHECKING:
+    from tests.contracts.foreign_dumps import Abroad
+
 # How long an example takes says something about the machine, not about the program.
 settings.register_profile("tenantctl", deadline=None)
 settings.load_profile("tenantctl")
+
+
+@pytest.fixture(scope="module")
+def customer() -> "Iterator[Abroad]":
+    """A customer's own cluster somewhere else, with a database that nobody here made."""
+    from tests.contracts.foreign_dumps import abroad
+
+    with abroad() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -10,30 +10,11 @@ from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Hosting
 from tenantctl.ports.databases import LoginsSeen
 from tenantctl.ports.imports import BroughtIn, DumpSeen
-from tests.contracts.databases_places import PASSWORD, PostgresPlace, local_place
-from tests.contracts.foreign_dumps import DATABASE, Abroad, abroad
+from tests.contracts.databases_places import PASSWORD, PostgresPlace
+from tests.contracts.foreign_dumps import DATABASE, Abroad
 
 CLOSED = Present(LoginsSeen(can_log_in=False, sessions=0))
 PLENTY = 1 << 40
-
-
-@pytest.fixture(scope="module")
-def customer() -> Iterator[Abroad]:
-    with abroad() as made:
-        yield made
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest) -> Iterator[PostgresPlace]:
-    with local_place(request.getfixturevalue("local_cloud")) as found:
-        yield found
-
-
-@pytest.fixture
-def imports(place: PostgresPlace) -> Iterator[PostgresImports]:
-    made = PostgresImports(place.sessions)
-    yield made
-    made.close()
 
 
 def prepared(place: PostgresPlace) -> Hosting:

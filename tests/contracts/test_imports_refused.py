@@ -7,31 +7,12 @@ import pytest
 
 from tenantctl.adapters.postgres.imports import PostgresImports
 from tenantctl.model.errors import Refused, Transient
-from tests.contracts.databases_places import PostgresPlace, given, local_place
-from tests.contracts.foreign_dumps import Abroad, abroad
+from tests.contracts.databases_places import PostgresPlace, given
+from tests.contracts.foreign_dumps import Abroad
 from tests.contracts.test_imports import CLOSED, PLENTY, bring_in, chunks_of, prepared
 
 HEAD = b"--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version 16.4\n\n"
 TAIL = b"\n--\n-- PostgreSQL database dump complete\n--\n"
-
-
-@pytest.fixture(scope="module")
-def customer() -> Iterator[Abroad]:
-    with abroad() as made:
-        yield made
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest) -> Iterator[PostgresPlace]:
-    with local_place(request.getfixturevalue("local_cloud")) as found:
-        yield found
-
-
-@pytest.fixture
-def imports(place: PostgresPlace) -> Iterator[PostgresImports]:
-    made = PostgresImports(place.sessions)
-    yield made
-    made.close()
 
 
 def newer(archive: bytes) -> bytes:

@@ -16,7 +16,7 @@ import psycopg
 
 from tenantctl.adapters.postgres.digests import digest, list_tables
 from tenantctl.backups.planning import newest_complete
-from tenantctl.bootstrap import CloudWorld, catalogue
+from tenantctl.bootstrap import CloudWorld
 from tenantctl.entrypoints.cli.progress import Progress, follow
 from tenantctl.localcloud import client
 from tenantctl.localcloud.client import LocalCloud
@@ -24,10 +24,10 @@ from tenantctl.model.backup import Backup, Copy, TableDigest
 from tenantctl.model.errors import TenantctlError
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Tenant
-from tenantctl.onboarding.request import request_tenant
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.sweeps.tenants import sweep
-from tests.localcloud.company import HOME, PLACE, Company
+from tests.asking import ask_for_tenant
+from tests.localcloud.company import HOME, Company
 
 PARTNER = "us-central1"
 HELD_SECONDS = 60.0  # how long a request is held up that somebody is killed in; it never comes to its end
@@ -68,17 +68,7 @@ class Scene:
     @classmethod
     def begin(cls, company: Company, world: CloudWorld, name: str, *, bulky: bool) -> "Scene":
         """A tenant that is active and has data, and whose first backup is due and not yet made."""
-        tenant, _ = request_tenant(
-            world,
-            catalogue(),
-            name=name,
-            based_in=PLACE,
-            keep_in=None,
-            connection_limit=None,
-            extensions=(),
-            cause="test",
-            instructing_party="customer",
-        )
+        tenant = ask_for_tenant(world, name)
         scene = cls(company, world, tenant)
         assert scene.sweep(Duty.PROVISION) == 0
         scene.tenant = world.registry.tenant(tenant.uid)

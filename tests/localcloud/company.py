@@ -5,18 +5,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.cloud.sql.connector import Connector
+
 from tenantctl.localcloud.client import LocalCloud
-from tests.localcloud.clouds import throw_away_folder
+from tests.asking import PLACE
+from tests.localcloud.clouds import LocalCredentials, throw_away_folder
+
+__all__ = ["HOME", "PLACE", "TENANTS_INSTANCE", "VERIFY_INSTANCE", "Answer", "Company", "throw_away_company"]
 
 HOME = "us-south1"
 TENANTS_INSTANCE = f"tenants-{HOME}-1"
 VERIFY_INSTANCE = f"verify-{HOME}-1"
-PLACE = "Southlake, TX, US"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,29 @@ class Company:
         """What `tenant show` says of a tenant itself."""
         shown: dict[str, Any] = json.loads(self.do("tenant", "show", name, "-o", "json"))["tenant"]
         return shown
+
+    @contextmanager
+    def session(self, name: str, password: str | None = None, *, autocommit: bool = False) -> Iterator[Any]:
+        """A cursor of the customer's own, over the connector; with a new password, unless one is given."""
+        if password is None:
+            password = json.loads(self.do("tenant", "rotate-password", name, "-o", "json"))["password"]
+        info = json.loads(self.do("tenant", "connect-info", name, "-o", "json"))
+        with Connector(
+            credentials=LocalCredentials("customer@example.org"),
+            sqladmin_api_endpoint=info["sqladmin_endpoint"],
+            refresh_strategy="lazy",
+        ) as connector:
+            connection = connector.connect(
+                info["instance"], "pg8000", user=info["user"], password=password, db=info["database"]
+            )
+            connection.autocommit = autocommit
+            try:
+                yield connection.cursor()
+                if not autocommit:
+                    connection.commit()
+            finally:
+                with suppress(Exception):  # the server may have ended it
+                    connection.close()
 
     def journal(self, name: str) -> list[dict[str, Any]]:
         """A tenant's journal."""

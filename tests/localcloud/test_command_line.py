@@ -71,27 +71,11 @@ def test_the_actor_is_the_login_and_no_option_names_one(company: Company) -> Non
 
 def test_a_password_is_shown_once_and_works(company: Company) -> None:
     """The customer gets in with it over the connector, as its own role, and finds an empty schema."""
-    from google.cloud.sql.connector import Connector
-
-    from tests.localcloud.clouds import LocalCredentials
-
     shown = json.loads(company.do("tenant", "rotate-password", "settled", "-o", "json"))
-    info = json.loads(company.do("tenant", "connect-info", "settled", "-o", "json"))
-    connector = Connector(
-        credentials=LocalCredentials("customer@example.org"),
-        sqladmin_api_endpoint=info["sqladmin_endpoint"],
-        refresh_strategy="lazy",
-    )
-    with connector:
-        session = connector.connect(
-            info["instance"], "pg8000", user=shown["user"], password=shown["password"], db=info["database"]
-        )
-        cursor = session.cursor()
+    with company.session("settled", shown["password"]) as cursor:
         cursor.execute("CREATE TABLE orders (id int PRIMARY KEY); SELECT current_user")
         cursor.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'orders'")
-        assert cursor.fetchone()[0] == info["user"].replace("l_", "o_")
-        session.commit()
-        session.close()
+        assert cursor.fetchone()[0] == shown["user"].replace("l_", "o_")
     assert shown["password"] not in json.dumps(company.journal("settled"))
 
 

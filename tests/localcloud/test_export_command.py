@@ -10,16 +10,10 @@ from typing import Any
 import pytest
 
 from tenantctl.pgbin import find_programs
-from tests.contracts.foreign_dumps import Abroad, abroad
+from tests.contracts.foreign_dumps import Abroad
 from tests.localcloud.company import HOME, PLACE, Company, throw_away_company
 
 TICKET = ("--reference", "SUPPORT-3")
-
-
-@pytest.fixture(scope="module")
-def customer() -> Iterator[Abroad]:
-    with abroad() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

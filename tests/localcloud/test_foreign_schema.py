@@ -16,13 +16,13 @@ import zstandard
 
 from tenantctl.adapters.postgres.child_process import ChildProcess, connection
 from tenantctl.adapters.postgres.digests import digest, list_tables
-from tenantctl.bootstrap import CloudWorld, catalogue
+from tenantctl.bootstrap import CloudWorld
 from tenantctl.config import load_settings
 from tenantctl.model.backup import TableDigest, VerificationLevel
 from tenantctl.model.tenant import Hosting
-from tenantctl.onboarding.request import request_tenant
 from tenantctl.sweeps.tenants import sweep
-from tests.localcloud.company import PLACE, Company, throw_away_company
+from tests.asking import ask_for_tenant
+from tests.localcloud.company import Company, throw_away_company
 
 FIXTURE = Path(__file__).parents[1] / "fixtures/postgresql-regression.dump.zst"
 EXTENSIONS = (
@@ -90,17 +90,7 @@ def test_a_foreign_schema_comes_back_as_it_was(company: Company) -> None:
 
 def _arrives(world: CloudWorld, name: str) -> Hosting:
     """A new tenant with the extensions; where its database lies."""
-    tenant, _ = request_tenant(
-        world,
-        catalogue(),
-        name=name,
-        based_in=PLACE,
-        keep_in=None,
-        connection_limit=None,
-        extensions=EXTENSIONS,
-        cause="test",
-        instructing_party="customer",
-    )
+    tenant = ask_for_tenant(world, name, extensions=EXTENSIONS)
     assert [turn.trouble for turn in sweep(world, tenant=tenant.uid)] == [None]
     return world.registry.tenant(tenant.uid).hosting
 

@@ -5,16 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.foreign_dumps import Abroad, abroad
+from tests.contracts.foreign_dumps import Abroad
 from tests.localcloud.company import HOME, PLACE, Company, throw_away_company
 
 FOREIGN_ROWS = 8006  # 3000 customers, 5000 orders, 3 odd ones, 2 private ones, a size; a large object is one more
-
-
-@pytest.fixture(scope="module")
-def customer() -> Iterator[Abroad]:
-    with abroad() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,10 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
 import pytest
-from google.cloud.sql.connector import Connector
 
-from tests.localcloud.clouds import LocalCredentials
 from tests.localcloud.company import HOME, PLACE, Company, throw_away_company
 
 PARTNER = "us-central1"
@@ -22,27 +19,6 @@ def company() -> Iterator[Company]:
         yield made
 
 
-@contextmanager
-def session(company: Company, password: str) -> Iterator[Any]:
-    """A customer's session where the tenant lives now."""
-    info = json.loads(company.do("tenant", "connect-info", "acme", "-o", "json"))
-    connector = Connector(
-        credentials=LocalCredentials("customer@example.org"),
-        sqladmin_api_endpoint=info["sqladmin_endpoint"],
-        refresh_strategy="lazy",
-    )
-    with connector:
-        connection = connector.connect(
-            info["instance"], "pg8000", user=info["user"], password=password, db=info["database"]
-        )
-        connection.autocommit = True
-        try:
-            yield connection.cursor()
-        finally:
-            with suppress(Exception):  # it was ended by the fence
-                connection.close()
-
-
 def test_a_tenant_moves_while_its_customer_writes(company: Company) -> None:
     """What was confirmed is in the new place once, where the password that was shown before opens."""
     before = json.loads(company.do("tenant", "rotate-password", "acme", "-o", "json"))["password"]
@@ -50,7 +26,7 @@ def test_a_tenant_moves_while_its_customer_writes(company: Company) -> None:
     stop = threading.Event()
 
     def write() -> None:
-        with suppress(Exception), session(company, before) as cursor:  # until it is sent away
+        with suppress(Exception), company.session("acme", before, autocommit=True) as cursor:  # until it is sent away
             cursor.execute("CREATE TABLE ledger (id int PRIMARY KEY)")
             number = 0
             while not stop.wait(0.005):
@@ -74,7 +50,7 @@ def test_a_tenant_moves_while_its_customer_writes(company: Company) -> None:
     assert asked["move"]["verifier"] is None
     shown = company.tenant("acme")
     assert (shown["state"], shown["hosting"]["region"], shown["hosting"]["generation"]) == ("active", PARTNER, 2)
-    with session(company, asked["password"]) as cursor:
+    with company.session("acme", asked["password"]) as cursor:
         cursor.execute("SELECT id FROM ledger ORDER BY id")
         there = [row[0] for row in cursor.fetchall()]
     assert len(confirmed) > 5

@@ -3,7 +3,6 @@
 The bytes come straight from the storage endpoint, and no code of ours is in the pipe that opens them.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from google.cloud.sql.connector import Connector
 
 from tenantctl.backups.keys import open_identity
 from tenantctl.bootstrap import CloudWorld
 from tenantctl.config import load_settings
 from tenantctl.model.backup import Backup
 from tenantctl.pgbin import find_programs
-from tests.localcloud.clouds import LocalCredentials, storage_client
+from tests.localcloud.clouds import storage_client
 from tests.localcloud.company import PLACE, Company, throw_away_company
 
 TENANT = "openable"
@@ -40,23 +38,10 @@ def company() -> Iterator[Company]:
 
 def fill(company: Company) -> None:
     """Writes the rows as the customer does, over the connector."""
-    shown = json.loads(company.do("tenant", "rotate-password", TENANT, "-o", "json"))
-    info = json.loads(company.do("tenant", "connect-info", TENANT, "-o", "json"))
-    connector = Connector(
-        credentials=LocalCredentials("customer@example.org"),
-        sqladmin_api_endpoint=info["sqladmin_endpoint"],
-        refresh_strategy="lazy",
-    )
-    with connector:
-        session = connector.connect(
-            info["instance"], "pg8000", user=shown["user"], password=shown["password"], db=info["database"]
-        )
-        cursor = session.cursor()
+    with company.session(TENANT) as cursor:
         cursor.execute("CREATE TABLE orders (id int PRIMARY KEY, note text NOT NULL)")
         for row in ROWS:
             cursor.execute("INSERT INTO orders VALUES (%s, %s)", row)
-        session.commit()
-        session.close()
 
 
 def newest_with_key(company: Company) -> tuple[Backup, str]:

@@ -2,13 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from google.cloud.sql.connector import Connector
 
-from tests.localcloud.clouds import LocalCredentials
 from tests.localcloud.company import HOME, PLACE, TENANTS_INSTANCE, Company, throw_away_company
 
 PARTNER = "us-central1"
@@ -31,11 +28,11 @@ def company() -> Iterator[Company]:
     """Two regions that are partners; one tenant with data and a backup of it, and what was written afterwards."""
     with throw_away_company(HOME, PARTNER) as made:
         made.do("tenant", "create", "acme", "--based-in", PLACE, "--extension", "citext", "--wait")
-        with session(made, "acme") as cursor:
+        with made.session("acme") as cursor:
             for statement in SCHEMA:
                 cursor.execute(statement)
         made.do("backup", "now", "acme")
-        with session(made, "acme") as cursor:
+        with made.session("acme") as cursor:
             cursor.execute("DELETE FROM orders WHERE id > 400")
         yield made
 
@@ -44,27 +41,6 @@ def company() -> Iterator[Company]:
 def backup(company: Company) -> str:
     """The id of the backup that is restored."""
     return newest(company, "acme")
-
-
-@contextmanager
-def session(company: Company, name: str) -> Iterator[Any]:
-    """A customer's session, with a new password."""
-    shown = json.loads(company.do("tenant", "rotate-password", name, "-o", "json"))
-    info = json.loads(company.do("tenant", "connect-info", name, "-o", "json"))
-    connector = Connector(
-        credentials=LocalCredentials("customer@example.org"),
-        sqladmin_api_endpoint=info["sqladmin_endpoint"],
-        refresh_strategy="lazy",
-    )
-    with connector:
-        connection = connector.connect(
-            info["instance"], "pg8000", user=shown["user"], password=shown["password"], db=info["database"]
-        )
-        try:
-            yield connection.cursor()
-            connection.commit()
-        finally:
-            connection.close()
 
 
 def ask(cursor: Any, question: str) -> Any:
@@ -82,7 +58,7 @@ def test_a_backup_becomes_a_new_tenant(company: Company, backup: str) -> None:
     """Rows, policies, views and grants as they were when it was made; the old one as it is; evidence in both chains."""
     said = company.do("backup", "restore", backup, "--into", "acme-again", *BASIS, "--wait")
     assert "is active" in said
-    with session(company, "acme-again") as cursor:
+    with company.session("acme-again") as cursor:
         assert ask(cursor, "SELECT count(*) FROM orders") == 500
         assert ask(cursor, "SELECT orders FROM counted") == 500
         assert ask(cursor, "SELECT count(*) FROM private") == 1
@@ -91,7 +67,7 @@ def test_a_backup_becomes_a_new_tenant(company: Company, backup: str) -> None:
         assert ask(cursor, "SELECT count(*) FROM pg_extension WHERE extname = 'citext'") == 1
         uid = company.tenant("acme-again")["uid"]
         assert ask(cursor, "SELECT tableowner FROM pg_tables WHERE tablename = 'orders'") == f"o_{uid}_1"
-    with session(company, "acme") as cursor:
+    with company.session("acme") as cursor:
         assert ask(cursor, "SELECT count(*) FROM orders") == 400
     shown = company.tenant("acme-again")
     assert shown["restored_from"] == {"backup_id": backup, "tenant_uid": company.tenant("acme")["uid"]}
@@ -156,14 +132,14 @@ def test_a_lost_region_is_restored_elsewhere() -> None:
         names = ["t0", "t1"]
         for name in names:
             company.do("tenant", "create", name, "--based-in", PLACE, "--wait")
-        with session(company, "t0") as cursor:
+        with company.session("t0") as cursor:
             for statement in SCHEMA:
                 cursor.execute(statement)
         company.do("tenant", "create", "gone", "--based-in", PLACE, "--wait")
         company.do("tenant", "cancel", "gone", "--wait")
         for name in names:
             company.do("backup", "now", name)
-        with session(company, "t0") as cursor:
+        with company.session("t0") as cursor:
             cursor.execute("INSERT INTO orders VALUES (9999, 'lost')")
         before = {name: company.tenant(name) for name in names}
         company.cloud.stop_instance(TENANTS_INSTANCE)
@@ -180,7 +156,7 @@ def test_a_lost_region_is_restored_elsewhere() -> None:
             now = company.tenant(name)
             assert (now["state"], now["uid"]) == ("active", before[name]["uid"])
             assert (now["hosting"]["region"], now["hosting"]["generation"]) == (PARTNER, 2)
-        with session(company, "t0") as cursor:
+        with company.session("t0") as cursor:
             assert ask(cursor, "SELECT count(*) FROM orders") == 500
             assert ask(cursor, "SELECT orders FROM counted") == 500
         again = company.ask("backup", "restore", "--fleet", HOME, *INCIDENT)

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from tenantctl.bootstrap import CloudWorld, catalogue
+from tenantctl.bootstrap import CloudWorld
 from tenantctl.config import load_settings
 from tenantctl.model.lifecycle import Event
-from tenantctl.onboarding.request import request_tenant
+from tests.asking import ask_for_tenant
 from tests.localcloud.company import PLACE, Company, throw_away_company
 
 EVENTS = {event.value for event in Event}
@@ -84,17 +84,7 @@ def _request_all(company: Company, names: list[str]) -> None:
     """Requests as the command line makes them, in one process: fifty starts of Python prove nothing more."""
     with closing(CloudWorld(replace(load_settings(company.environment()), login="alice@example.com"))) as world:
         for name in names:
-            request_tenant(
-                world,
-                catalogue(),
-                name=name,
-                based_in=PLACE,
-                keep_in=None,
-                connection_limit=None,
-                extensions=(),
-                cause="test",
-                instructing_party="customer",
-            )
+            ask_for_tenant(world, name)
 
 
 def _kill_in_the_middle(company: Company, moments: random.Random) -> bool:

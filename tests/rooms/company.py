@@ -4,11 +4,13 @@ The rooms' real planning, steps and engine run on it; only the outside is fake,
 and each fake passes the same contract suite as the adapter that it stands for.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+
+import pytest
 
 from tenantctl.adapters.memory.databases import MemoryDatabase, MemoryDatabases, MemoryInstances, MemoryScratch
 from tenantctl.adapters.memory.decisions import MemoryDecisions
@@ -18,19 +20,19 @@ from tenantctl.adapters.memory.keys import MemoryKeys, MemoryKeyStore
 from tenantctl.adapters.memory.registry import MemoryRegistry
 from tenantctl.adapters.memory.replication import MemoryReplication
 from tenantctl.adapters.memory.vault import MemoryVault
-from tenantctl.bootstrap import catalogue, jurisdictions, policies
+from tenantctl.bootstrap import jurisdictions, policies
 from tenantctl.engine.worker import Turn
 from tenantctl.model.anchor import anchor_bucket_name
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.journal import broken_links
 from tenantctl.model.policy import Policies
 from tenantctl.model.sighting import Present
-from tenantctl.model.tenant import Instance, InstanceRole, Tenant
+from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Tenant
 from tenantctl.offboarding.request import request_cancellation, request_reinstatement
-from tenantctl.onboarding.request import request_tenant
 from tenantctl.ports.vault import BucketSeen
 from tenantctl.ports.world import AssembledWorld
 from tenantctl.sweeps.tenants import sweep
+from tests.asking import ask_for_tenant
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOME, PARTNER = "us-south1", "us-central1"
@@ -129,17 +131,7 @@ class Company:
 
     def request(self, name: str = "acme", **options: object) -> Tenant:
         """A tenant that is only asked for."""
-        given = {"keep_in": None, "connection_limit": None, "extensions": (), **options}
-        tenant, _ = request_tenant(
-            self.world,
-            catalogue(),
-            name=name,
-            based_in="Southlake, TX, US",
-            cause="test",
-            instructing_party="customer",
-            **given,  # type: ignore[arg-type]  # tests name what they need
-        )
-        return tenant
+        return ask_for_tenant(self.world, name, **options)
 
     def cancel(self, tenant: Tenant, *, effective_at: datetime | None = None) -> None:
         """Asks for a cancellation."""
@@ -162,6 +154,11 @@ class Company:
         """The tenant's database as it lies on its instance."""
         return self.servers[tenant.hosting.instance].databases[tenant.hosting.database]
 
+    def can_log_in(self, hosting: Hosting) -> bool:
+        """Whether the customer may log in there."""
+        seen = self.databases.look_at_logins(hosting)
+        return isinstance(seen, Present) and seen.value.can_log_in
+
     def has_database(self, tenant: Tenant) -> bool:
         """Whether the instance has it."""
         return tenant.hosting.database in self.servers[tenant.hosting.instance].databases
@@ -180,6 +177,19 @@ class Company:
         """The names of the buckets of final backups."""
         age = policies().backups.classes[RetentionClass.FINAL].age_days
         return [bucket_name("acme", region, RetentionClass.FINAL, age) for region in (HOME, PARTNER)]
+
+
+def company_at_a_shell(monkeypatch: pytest.MonkeyPatch) -> Company:
+    """A company that the command line works on too, in this process."""
+    made = Company()
+
+    @contextmanager
+    def opened_world(*, looks_only: bool = False) -> Iterator[AssembledWorld]:
+        yield made.world
+
+    monkeypatch.setattr("tenantctl.bootstrap.opened_world", opened_world)
+    monkeypatch.setattr("tenantctl.entrypoints.cli.waiting.PAUSE_SECONDS", 0)
+    return made
 
 
 def fused_world(world: AssembledWorld, fuse: Fuse) -> AssembledWorld:

@@ -158,7 +158,7 @@ def _assert_whole(company: Company, tenant: Tenant, phase: Phase, when: str) -> 
     ]
     assert unsettled == [], when
     _assert_every_object_is_on_record(company, tenant, when)
-    _assert_evidence_is_finished(company, tenant, when)
+    assert_evidence_is_finished(company, tenant, when)
 
 
 def _assert_every_object_is_on_record(company: Company, tenant: Tenant, when: str) -> None:
@@ -173,7 +173,7 @@ def _assert_every_object_is_on_record(company: Company, tenant: Tenant, when: st
             assert there, when
 
 
-def _assert_evidence_is_finished(company: Company, tenant: Tenant, when: str) -> None:
+def assert_evidence_is_finished(company: Company, tenant: Tenant, when: str) -> None:
     """Each step that began has ended, as often as it was carried out to its end: the newest word is *done*."""
     newest: dict[tuple[str, str], str] = {}
     for entry in company.registry.entries(tenant.uid):

@@ -13,8 +13,7 @@ from tenantctl.custody.basis import Basis, Ground
 from tenantctl.model.backup import BackupState, CopyState
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import State
-from tenantctl.model.sighting import Present
-from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Tenant
+from tenantctl.model.tenant import Instance, InstanceRole, Tenant
 from tenantctl.sweeps.fleet_restore import FleetRestore, restore_fleet
 from tests.rooms.company import HOME, PARTNER, TENANTS_INSTANCE, Company, fused_world
 
@@ -25,12 +24,6 @@ ELSEWHERE = "elsewhere-1"
 @pytest.fixture
 def company() -> Company:
     return Company()
-
-
-def is_open(company: Company, hosting: Hosting) -> bool:
-    """Whether the customer may log in there."""
-    seen = company.databases.look_at_logins(hosting)
-    return isinstance(seen, Present) and seen.value.can_log_in
 
 
 def fleet(company: Company, count: int = 3) -> list[Tenant]:
@@ -84,7 +77,7 @@ def test_a_lost_region_comes_back_elsewhere(company: Company) -> None:
         assert (now.state, now.uid, now.name) == (State.ACTIVE, tenant.uid, tenant.name)
         assert (now.hosting.region, now.hosting.generation) == (PARTNER, 2)
         assert company.database(now).tables == {"public.orders": [f"row of {tenant.name}"]}
-        assert is_open(company, now.hosting)
+        assert company.can_log_in(now.hosting)
         assert "former-database" in company.alarms(now)
         assert company.registry.explanation(tenant.uid)["region"] == PARTNER
         said = next(e for e in company.registry.entries(tenant.uid) if e.event == "restore-requested")
@@ -108,7 +101,7 @@ def test_a_region_that_answers_is_not_lost(company: Company) -> None:
         rescue(company)
     assert company.registry.tenant(tenants[0].uid) == tenants[0]
     assert rescue(company, although_it_answers=True).of("restored")
-    assert not is_open(company, tenants[0].hosting)
+    assert not company.can_log_in(tenants[0].hosting)
     assert company.database(tenants[0]).tables["public.orders"][-1] == "after the backup"
 
 
@@ -119,10 +112,10 @@ def test_the_former_database_is_closed_when_it_comes_back_and_never_dropped(comp
     rescue(company)
     company.run()
     come_back(company)
-    assert is_open(company, tenant.hosting)
+    assert company.can_log_in(tenant.hosting)
     company.advance(hours=2)
     company.run()
-    assert not is_open(company, tenant.hosting)
+    assert not company.can_log_in(tenant.hosting)
     assert company.database(tenant).tables["public.orders"][-1] == "after the backup"
     assert "former-database" in company.alarms(tenant)
     line = f"database/{tenant.uid}/1"

@@ -14,11 +14,10 @@ from tenantctl.model.backup import Backup, CopyState, RetentionClass
 from tenantctl.model.errors import NotFound, Refused
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
-from tenantctl.model.sighting import Present
-from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Origin, Tenant
+from tenantctl.model.tenant import Instance, InstanceRole, Origin, Tenant
 from tenantctl.sweeps.tenants import sweep
 from tests.rooms.company import HOME, PARTNER, TENANTS_INSTANCE, Company
-from tests.rooms.test_crashes import _assert_evidence_is_finished
+from tests.rooms.test_crashes import assert_evidence_is_finished
 
 TICKET = Basis(Ground.CUSTOMER_REQUEST, "SUPPORT-1")
 INCIDENT = Basis(Ground.INCIDENT, "INC-9")
@@ -28,12 +27,6 @@ ELSEWHERE = "elsewhere-1"
 @pytest.fixture
 def company() -> Company:
     return Company()
-
-
-def is_open(company: Company, hosting: Hosting) -> bool:
-    """Whether the customer may log in there."""
-    seen = company.databases.look_at_logins(hosting)
-    return isinstance(seen, Present) and seen.value.can_log_in
 
 
 def backed_up(company: Company, name: str = "acme", **options: Any) -> tuple[Tenant, Backup]:
@@ -64,7 +57,7 @@ def test_a_backup_becomes_a_new_tenant_with_the_rows_of_its_day(company: Company
     assert company.database(source).tables == {"public.orders": ["one", "two", "later"]}
     assert (made.time_zone, made.extensions, made.hosting.region) == (source.time_zone, ("citext",), HOME)
     assert company.registry.explanation(made.uid) == company.registry.explanation(source.uid)
-    assert is_open(company, made.hosting)
+    assert company.can_log_in(made.hosting)
     assert company.registry.backups(made.uid), "it is backed up as every tenant is"
     company.cancel(made)
     company.run()
@@ -121,7 +114,7 @@ def test_a_damaged_copy_is_passed_over_for_the_other_region(company: Company) ->
     assert failing.state is State.REQUESTED
     assert failing.awaits_data
     assert "trouble" in company.alarms(failing)
-    assert not is_open(company, failing.hosting)
+    assert not company.can_log_in(failing.hosting)
 
 
 def test_a_restore_that_cannot_succeed_can_be_cancelled(company: Company) -> None:
@@ -254,4 +247,4 @@ def _assert_restored(company: Company, made: Tenant, when: str) -> None:
     counts = Counter(company.events(now))
     assert counts["data-restored"] == 1, when
     assert counts["restore-begun-anew"] <= 1, when
-    _assert_evidence_is_finished(company, now, when)
+    assert_evidence_is_finished(company, now, when)

@@ -1,8 +1,6 @@
 """Commands as an SRE meets them on a bad day: exit codes that schedules rest on, sentences instead of tracebacks."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,21 +11,12 @@ from tenantctl.entrypoints.cli.main import run
 from tenantctl.model.errors import ExitCode, Refused, Transient
 from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import IntentKind, Tenant
-from tests.rooms.company import PARTNER, TENANTS_INSTANCE, Company
+from tests.rooms.company import PARTNER, TENANTS_INSTANCE, Company, company_at_a_shell
 
 
 @pytest.fixture
 def company(monkeypatch: pytest.MonkeyPatch) -> Company:
-    """A company that the command line works on."""
-    made = Company()
-
-    @contextmanager
-    def opened_world(*, looks_only: bool = False) -> Iterator[Any]:
-        yield made.world
-
-    monkeypatch.setattr("tenantctl.bootstrap.opened_world", opened_world)
-    monkeypatch.setattr("tenantctl.entrypoints.cli.waiting.PAUSE_SECONDS", 0)
-    return made
+    return company_at_a_shell(monkeypatch)
 
 
 def state(company: Company, tenant: Tenant) -> State:

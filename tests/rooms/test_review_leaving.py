@@ -9,7 +9,6 @@ from tenantctl.bootstrap import policies
 from tenantctl.model.backup import Backup, RetentionClass
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.lifecycle import State
-from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Hosting, Tenant, Wanted
 from tests.rooms.company import HOME, Company
 
@@ -27,12 +26,6 @@ def read(company: Company, tenant: Tenant) -> Tenant:
 
 def finals(company: Company, tenant: Tenant) -> list[Backup]:
     return [one for one in company.registry.backups(tenant.uid) if one.retention_class is RetentionClass.FINAL]
-
-
-def can_log_in(company: Company, tenant: Tenant) -> bool:
-    seen = company.databases.look_at_logins(tenant.hosting)
-    assert isinstance(seen, Present)
-    return seen.value.can_log_in
 
 
 def test_each_cancellation_has_a_grace_of_its_own(company: Company) -> None:
@@ -64,7 +57,7 @@ def test_a_cancellation_in_effect_is_not_put_off_but_reinstated(company: Company
         company.cancel(tenant, effective_at=company.moment + timedelta(days=100))
     company.registry.make_due(tenant.uid)
     company.run()
-    assert not can_log_in(company, tenant)
+    assert not company.can_log_in(tenant.hosting)
     assert read(company, tenant).destroy_after == tenant.destroy_after
 
 
@@ -83,7 +76,7 @@ def test_reinstated_and_cancelled_for_a_later_day_is_active_until_then(company: 
     company.run()
     back = read(company, tenant)
     assert (back.state, back.wanted, back.destroy_after) == (State.ACTIVE, Wanted.LEAVING, None)
-    assert can_log_in(company, tenant)
+    assert company.can_log_in(tenant.hosting)
     company.advance(days=100)
     company.run()
     assert read(company, tenant).state is State.DEACTIVATED

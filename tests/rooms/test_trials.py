@@ -1,9 +1,6 @@
 """Trials: a plan with an end. The same life, which ends with the trial instead of a cancellation, or is converted."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -13,22 +10,14 @@ from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import IntentKind, Tenant, Wanted
 from tenantctl.offboarding.request import request_cancellation, request_conversion, request_reinstatement
 from tenantctl.sweeps.report import explain
-from tests.rooms.company import START, Company
+from tests.rooms.company import START, Company, company_at_a_shell
 
 ENDS = START + timedelta(days=14)
 
 
 @pytest.fixture
 def company(monkeypatch: pytest.MonkeyPatch) -> Company:
-    """A company that the command line works on too."""
-    made = Company()
-
-    @contextmanager
-    def opened_world(*, looks_only: bool = False) -> Iterator[Any]:
-        yield made.world
-
-    monkeypatch.setattr("tenantctl.bootstrap.opened_world", opened_world)
-    return made
+    return company_at_a_shell(monkeypatch)
 
 
 def now_is(company: Company, tenant: Tenant) -> Tenant:
