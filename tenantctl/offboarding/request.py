@@ -7,7 +7,7 @@ from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import LIVING, REINSTATABLE, State
 from tenantctl.model.tenant import Intent, IntentKind, Tenant, Wanted
-from tenantctl.offboarding.trial import agreed_trial, is_on_trial
+from tenantctl.model.trial import agreed_trial, is_on_trial
 from tenantctl.ports.world import World
 
 

@@ -106,7 +106,7 @@ PLACEMENT: Final = (
     ),
     Mutant(
         "a converted trial ends all the same",
-        "tenantctl/offboarding/trial.py",
+        "tenantctl/model/trial.py",
         "        if intent.kind is IntentKind.CONVERT:\n            return None\n",
         "",
         ("tests/rooms/test_trials.py",),
