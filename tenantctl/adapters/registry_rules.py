@@ -211,17 +211,19 @@ def uid_used(uid: str) -> Refused:
     return Refused(f"The uid {uid} has been used before.", hint="Repeat the request: a new uid is drawn.")
 
 
-def emptiest_or_refuse(region: str, instances: Sequence[Instance], demand: Demand) -> Instance:
-    """The instance of a region that a tenant goes to, of those for tenants.
+def emptiest_or_refuse(region: str, instances: Sequence[Instance], demand: Demand, *, leaves: str = "") -> Instance:
+    """The instance of a region that a tenant goes to, of those for tenants; never the one that it leaves.
 
     Raises:
         NoRoom: there is none, or each is full or takes no more.
     """
-    if not instances:
-        raise NoRoom(f"There is no instance for tenants in {region}.", hint="Add one: tenantctl instance add")
-    found = emptiest(instances, demand)
+    others = [one for one in instances if one.name != leaves]
+    if not others:
+        which = "other instance" if instances else "instance"
+        raise NoRoom(f"There is no {which} for tenants in {region}.", hint="Add one: tenantctl instance add")
+    found = emptiest(others, demand)
     if found is None:
-        reasons = ", ".join(str(objection(one, demand)) for one in instances)
+        reasons = ", ".join(str(objection(one, demand)) for one in others)
         raise NoRoom(
             f"Every instance in {region} is full or draining: {reasons}.", hint="Add one: tenantctl instance add"
         )

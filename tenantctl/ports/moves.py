@@ -27,12 +27,12 @@ class MoveWrites(Protocol):
         verifier: str | None,
         headroom_percent: int = 0,
     ) -> Move:
-        """Chooses an instance of a region for the tenant's next generation, and writes that it is to move there.
+        """Chooses another instance, of any region, for the tenant's next generation, and writes that it is to move there.
 
         The database to come has its line in the residue inventory from here on. The tenant stays where it is.
 
         Raises:
-            Refused: no instance of the region has room, or the tenant is moving already.
+            Refused: no other instance of the region has room, or the tenant is moving already.
         """
 
     def put_move(self, move: Move) -> None:

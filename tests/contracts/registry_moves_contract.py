@@ -9,7 +9,7 @@ import pytest
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import Event
 from tenantctl.model.move import open_move
-from tenantctl.model.tenant import Instance, InstanceRole
+from tenantctl.model.tenant import Instance, InstanceRole, InstanceState
 from tests.contracts.registry_samples import Office
 
 ELSEWHERE = "europe-west4"
@@ -75,6 +75,19 @@ class MovesContract:
         assert office.registry.explanation(tenant.uid) == {"region": ELSEWHERE}
         assert office.events(tenant.uid)[-1] == "cut-over"
         assert {one.name: one.databases for one in office.registry.instances()}["ew4-a"] == 1
+
+    def test_a_tenant_that_leaves_its_instance_may_stay_in_its_region(self, office: Office) -> None:
+        """It never goes to the one that it leaves, however empty that is."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        home = tenant.hosting
+        for one in office.registry.instances():
+            if one.region == home.region and one.name != home.instance:
+                office.registry.set_instance_state(one.name, InstanceState.DRAINING)
+        with pytest.raises(Refused), office.registry.fenced(lease) as writes:
+            writes.begin_move(home.region, **ASKED)
+        office.registry.add_instance(Instance("beside", home.region, InstanceRole.TENANTS, 5))
+        with office.registry.fenced(lease) as writes:
+            assert writes.begin_move(home.region, **ASKED).instance == "beside"
 
     def test_a_full_region_takes_nobody(self, office: Office) -> None:
         """And nothing of the move was written."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
+from tenantctl.adapters.memory.billing_ledger import BillingLedger
 from tenantctl.adapters.memory.decisions_ledger import Ledger
 from tenantctl.adapters.registry_rules import DEAD, body_text, busy, emptiest_or_refuse, unknown_tenant
 from tenantctl.model.backup import Backup, Residue
@@ -94,6 +95,16 @@ class Book:
         )
         return replace(self, entries=(*self.entries, replace(entry, hash=entry.expected_hash())))
 
+    def with_alarm(self, code: str, reason: str, *, at: datetime) -> "Book":
+        """The book with this alarm open, since before if it was."""
+        known = self.alarms.get(code)
+        alarm = replace(known, reason=reason) if known else Alarm(self.tenant.uid, code, reason, at)
+        return replace(self, alarms={**self.alarms, code: alarm})
+
+    def without_alarm(self, code: str) -> "Book":
+        """The book with this alarm closed."""
+        return replace(self, alarms={name: alarm for name, alarm in self.alarms.items() if name != code})
+
 
 class Shelf:
     """The books by uid and the instances by name, and who may write them now.
@@ -108,6 +119,7 @@ class Shelf:
         self.books: dict[str, Book] = {}
         self.instances: dict[str, Instance] = {}
         self.ledger = Ledger()
+        self.billing = BillingLedger()
         self.placing = threading.Lock()  # held from the choice of an instance to the end of what chose it
         self._row_locks: dict[str, threading.Lock] = {}
 
@@ -140,8 +152,10 @@ class Shelf:
             row_lock.release()
 
     def replace(self, book: Book) -> None:
-        """Puts a book in the place of the tenant's old one; called inside `writing`."""
+        """Puts a book in the place of the tenant's old one, and announces what it changes; called inside `writing`."""
         with self.lock:
+            if (known := self.books.get(book.tenant.uid)) is not None:
+                self.billing.announce_change(known.tenant, book.tenant, at=self.clock())
             self.books[book.tenant.uid] = book
 
     def row_lock(self, uid: str) -> threading.Lock:
@@ -155,14 +169,14 @@ class Shelf:
             tenants = (book.tenant for book in self.books.values())
             return next((one for one in tenants if one.name == name and one.state not in DEAD), None)
 
-    def emptiest_instance(self, region: str, demand: Demand) -> Instance:
+    def emptiest_instance(self, region: str, demand: Demand, *, leaves: str = "") -> Instance:
         """The instance that a tenant of a region goes to, by what is placed there now; `lock` keeps it so.
 
         Raises:
             NoRoom: none has any.
         """
         hosting = [one for one in self.counted_instances() if one.region == region and one.role is InstanceRole.TENANTS]
-        return emptiest_or_refuse(region, hosting, demand)
+        return emptiest_or_refuse(region, hosting, demand, leaves=leaves)
 
     def counted_instances(self) -> list[Instance]:
         """The instances by name, each with what the tenants placed on it take."""

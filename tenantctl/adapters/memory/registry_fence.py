@@ -40,7 +40,7 @@ from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
 from tenantctl.model.move import Move, open_move
 from tenantctl.model.tenant import Instance, Origin, Tenant, Wanted
-from tenantctl.ports.registry import Alarm, Lease
+from tenantctl.ports.registry import Lease
 
 
 class MemoryFencedWrites:
@@ -122,7 +122,8 @@ class MemoryFencedWrites:
         tenant = self.tenant
         if open_move(self._book.moves.values()) is not None:
             raise moving_already(tenant)
-        instance = self._room_for(region, Demand(tenant.connection_limit, tenant.size, headroom_percent))
+        demand = Demand(tenant.connection_limit, tenant.size, headroom_percent)
+        instance = self._room_for(region, demand, leaves=tenant.hosting.instance)
         generation = next_generation(tenant, self._book.residues.values())
         target = replace(tenant.hosting, instance=instance.name, region=region, generation=generation)
         move = begun_move(tenant.hosting, target, asked, self._now)
@@ -183,17 +184,15 @@ class MemoryFencedWrites:
 
     def raise_alarm(self, code: str, reason: str) -> None:
         """Renews an open alarm, or opens one."""
-        known = self._book.alarms.get(code)
-        alarm = replace(known, reason=reason) if known else Alarm(self.tenant.uid, code, reason, self._shelf.clock())
-        self._book = replace(self._book, alarms={**self._book.alarms, code: alarm})
-        if known is None:
+        is_new = code not in self._book.alarms
+        self._book = self._book.with_alarm(code, reason, at=self._shelf.clock())
+        if is_new:
             self.journal(ALARM_RAISED, code=code)
 
     def clear_alarm(self, code: str) -> None:
         """Closes an alarm that is open."""
         if code in self._book.alarms:
-            left = {name: alarm for name, alarm in self._book.alarms.items() if name != code}
-            self._book = replace(self._book, alarms=left)
+            self._book = self._book.without_alarm(code)
             self.journal(ALARM_CLEARED, code=code)
 
     def blank_names(self) -> None:
@@ -258,12 +257,12 @@ class MemoryFencedWrites:
         for write in self._at_the_end:
             write()
 
-    def _room_for(self, region: str, demand: Demand) -> Instance:
+    def _room_for(self, region: str, demand: Demand, *, leaves: str = "") -> Instance:
         """The instance that the tenant goes to; nobody else chooses one until this ends."""
         if not self._placing:
             self._shelf.placing.acquire()
             self._placing = True
-        return self._shelf.emptiest_instance(region, demand)
+        return self._shelf.emptiest_instance(region, demand, leaves=leaves)
 
     def _put(self, backup: Backup) -> None:
         self._copy_rows()

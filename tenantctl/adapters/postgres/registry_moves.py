@@ -34,7 +34,7 @@ def room_for_move(connection: Connection, tenant: Tenant, region: str, headroom_
     if connection.scalar(select(is_open)):
         raise moving_already(tenant)
     demand = Demand(tenant.connection_limit, tenant.size, headroom_percent)
-    instance = emptiest_instance(connection, region, demand)
+    instance = emptiest_instance(connection, region, demand, leaves=tenant.hosting.instance)
     return Hosting(tenant.uid, instance.name, region, next_generation(tenant, residues(connection, tenant.uid)))
 
 

@@ -155,8 +155,8 @@ def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]
     connection.execute(insert(schema.journal).values(values).inline())
 
 
-def emptiest_instance(connection: Connection, region: str, demand: Demand) -> Instance:
-    """The instance that a tenant of a region goes to; it keeps its room until the transaction ends.
+def emptiest_instance(connection: Connection, region: str, demand: Demand, *, leaves: str = "") -> Instance:
+    """The instance that a tenant of a region goes to, other than the one it leaves; its room is kept until the transaction ends.
 
     Raises:
         NoRoom: none has any.
@@ -166,7 +166,7 @@ def emptiest_instance(connection: Connection, region: str, demand: Demand) -> In
     connection.execute(lock.order_by(columns.name).with_for_update(key_share=True)).all()
     # Counted by a statement of its own, so that it sees what those before us in the queue have committed.
     hosting = [one for one in registry_reads.instances(connection, region) if one.role is InstanceRole.TENANTS]
-    return emptiest_or_refuse(region, hosting, demand)
+    return emptiest_or_refuse(region, hosting, demand, leaves=leaves)
 
 
 def _insert_tenant(connection: Connection, new: NewTenant, instance: Instance | None) -> Tenant:
