@@ -27,7 +27,7 @@ class MoveWrites(Protocol):
         verifier: str | None,
         headroom_percent: int = 0,
     ) -> Move:
-        """Chooses another instance, of any region, for the tenant's next generation, and writes that it is to move there.
+        """Chooses another instance, in any region, for the tenant's next generation, and writes that it moves there.
 
         The database to come has its line in the residue inventory from here on. The tenant stays where it is.
 

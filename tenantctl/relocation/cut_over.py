@@ -96,8 +96,10 @@ def _place(work: Work, move: Move) -> None:
         Transient: something newer is wanted, or forbids it.
     """
     world = work.world
-    because = f"moved from {move.source_region} on the instruction of {move.instructing_party}"
-    explanation = moved(world.registry.explanation(work.tenant.uid), move.region, because)
+    explanation = world.registry.explanation(work.tenant.uid)
+    if move.region != move.source_region:
+        because = f"moved from {move.source_region} on the instruction of {move.instructing_party}"
+        explanation = moved(explanation, move.region, because)
     with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
         tenant = writes.tenant
         if tenant.state is not State.MOVING or tenant.hosting != move.source or tenant.wanted is not Wanted.LIVING:

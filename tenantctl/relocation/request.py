@@ -36,22 +36,28 @@ class Checked:
     obstacles: tuple[str, ...]
 
 
-def check_move(world: World, tenant: Tenant, region: str, *, not_before: datetime | None = None) -> Checked:
+def check_move(
+    world: World, tenant: Tenant, region: str, *, not_before: datetime | None = None, leaves_instance: bool = False
+) -> Checked:
     """Whether a tenant may move to a region, and what its database consists of; changes nothing.
+
+    A tenant that `leaves_instance` may stay in its region, on another instance, whatever the word on that region.
 
     Raises:
         Refused: the tenant's state, its residency, or the operator's word on the region does not allow it.
         Transient: an instance does not answer.
     """
-    if reasons := list(_objections(world, tenant, region, not_before)):
+    if reasons := list(_objections(world, tenant, region, not_before, leaves_instance=leaves_instance)):
         raise Refused(f"Tenant {tenant.label} cannot move to {region}: {'; '.join(reasons)}.")
     instances = [
         one
         for one in world.registry.instances()
         if one.region == region and one.role is InstanceRole.TENANTS and one.state is InstanceState.SERVING
+        if one.name != tenant.hosting.instance
     ]
     if not instances:
-        raise Refused(f"There is no instance for tenants in {region}.", hint="Add one: tenantctl instance add")
+        which = "other instance" if region == tenant.hosting.region else "instance"
+        raise Refused(f"There is no {which} for tenants in {region}.", hint="Add one: tenantctl instance add")
     found = world.replication.inspect(tenant.hosting)
     allowed = frozenset(world.policies.lifecycle.allowed_extensions)
     ways = [tuple(obstacles(found, world.replication.readiness(one.name), allowed)) for one in instances]
@@ -66,6 +72,7 @@ def request_move(
     cause: str,
     instructing_party: str,
     not_before: datetime | None = None,
+    leaves_instance: bool = False,
 ) -> tuple[Move, str]:
     """Has a tenant move, and returns the password for its new place, the only time that it is seen.
 
@@ -73,7 +80,7 @@ def request_move(
         Refused: as for `check_move`; or replication cannot carry the database, or the region is full.
         Transient: a worker has the tenant just now, or an instance does not answer.
     """
-    checked = check_move(world, tenant, region, not_before=not_before)
+    checked = check_move(world, tenant, region, not_before=not_before, leaves_instance=leaves_instance)
     if checked.obstacles:
         raise Refused(
             f"Tenant {tenant.label} cannot be moved while its customer works: {'; '.join(checked.obstacles)}.",
@@ -129,7 +136,9 @@ def scram_verifier(password: str) -> str:
     return f"SCRAM-SHA-256${ITERATIONS}:{text[0]}${text[1]}:{text[2]}"
 
 
-def _objections(world: World, tenant: Tenant, region: str, not_before: datetime | None) -> Iterator[str]:
+def _objections(
+    world: World, tenant: Tenant, region: str, not_before: datetime | None, *, leaves_instance: bool
+) -> Iterator[str]:
     policy, jurisdictions = world.policies.regions, world.jurisdictions
     if open_move(world.registry.moves(tenant.uid)) is not None:
         yield "it is moving already"
@@ -137,10 +146,12 @@ def _objections(world: World, tenant: Tenant, region: str, not_before: datetime 
         yield f"it is {tenant.state}"
     if tenant.wanted is not Wanted.LIVING:
         yield "it is leaving"
-    if tenant.hosting.region == region:
+    if tenant.hosting.region == region and not leaves_instance:
         yield "it is there already"
     if not_before is not None and not_before < world.registry.now():
         yield f"{rfc3339(not_before)} has passed"
+    if tenant.hosting.region == region:
+        return
     word = policy.regions.get(region)
     if word is None:
         yield "the policy does not name this region"

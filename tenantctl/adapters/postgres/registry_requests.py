@@ -156,7 +156,7 @@ def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]
 
 
 def emptiest_instance(connection: Connection, region: str, demand: Demand, *, leaves: str = "") -> Instance:
-    """The instance that a tenant of a region goes to, other than the one it leaves; its room is kept until the transaction ends.
+    """The instance that a tenant of a region goes to, never the one that it leaves; its room is kept meanwhile.
 
     Raises:
         NoRoom: none has any.
