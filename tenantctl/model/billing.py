@@ -1,8 +1,8 @@
 """What billing says of a subscription, and what that means for a tenant: pure rules.
 
 Events come late, twice, and in the wrong order. Of each subscription only the newest event counts, by the sequence
-that billing gave it; what a tenant is to be follows from the newest event of each of its subscriptions, and from nothing
-else. So every order of arrival, and every repetition, ends at the same wish.
+that billing gave it; what a tenant is to be follows from the newest event of each of its subscriptions, and from
+nothing else. So every order of arrival, and every repetition, ends at the same wish.
 """
 
 import hashlib

@@ -12,10 +12,10 @@ from tenantctl.model.facts import LoginsSeen
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.tenant import Tenant
+from tenantctl.model.trial import TRIAL_ENDED, is_on_trial
 from tenantctl.offboarding.admittance import admitted, stopped
 from tenantctl.offboarding.grace import destroy_after, never_earlier
 from tenantctl.offboarding.notices import of_this_closing
-from tenantctl.model.trial import TRIAL_ENDED, is_on_trial
 from tenantctl.ports.databases import seen_or_wait
 from tenantctl.ports.registry import FencedWrites
 from tenantctl.ports.world import World

@@ -12,8 +12,8 @@ from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import LIVING, REINSTATABLE, Event, State
 from tenantctl.model.plan import Plan
 from tenantctl.model.tenant import Tenant, Wanted
-from tenantctl.offboarding.safeguards import Safeguard, safeguards
 from tenantctl.model.trial import is_on_trial
+from tenantctl.offboarding.safeguards import Safeguard, safeguards
 from tenantctl.ports.registry import Alarm
 from tenantctl.ports.world import World
 from tenantctl.sweeps.observe import observe

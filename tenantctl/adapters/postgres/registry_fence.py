@@ -20,6 +20,7 @@ from tenantctl.adapters.decision_rules import (
     unknown_proposal,
 )
 from tenantctl.adapters.postgres import decisions_sql, registry_moves, registry_reads, schema
+from tenantctl.adapters.postgres.registry_alarms import TenantAlarms
 from tenantctl.adapters.postgres.registry_requests import emptiest_instance
 from tenantctl.adapters.postgres.registry_rows import columns_of, tenant_of
 from tenantctl.adapters.registry_rules import (
@@ -75,6 +76,7 @@ class PostgresFencedWrites:
         self._connection = connection
         self._lease = lease
         self._plan_digest = plan_digest
+        self._alarms = TenantAlarms(connection, lease.tenant_uid)
         self._changes: dict[str, Any] = {}
         self._entries: list[Mapping[str, str]] = []
         held = select(schema.tenants, schema.now().label("now")).where(
@@ -212,25 +214,12 @@ class PostgresFencedWrites:
 
     def raise_alarm(self, code: str, reason: str) -> None:
         """Renews an open alarm, or opens one."""
-        columns = schema.alarms.c
-        this = (columns.tenant_uid == self._lease.tenant_uid, columns.code == code)
-        renewal = update(schema.alarms).where(*this, columns.cleared_at.is_(None)).values(reason=reason)
-        if self._connection.execute(renewal).rowcount:
-            return
-        opening = upsert(schema.alarms).values(tenant_uid=self._lease.tenant_uid, code=code, reason=reason)
-        again = {"reason": opening.excluded.reason, "since": schema.now(), "cleared_at": None}
-        self._connection.execute(
-            opening.on_conflict_do_update(index_elements=list(schema.alarms.primary_key), set_=again).inline()
-        )
-        self.journal(ALARM_RAISED, code=code)
+        if self._alarms.open(code, reason):
+            self.journal(ALARM_RAISED, code=code)
 
     def clear_alarm(self, code: str) -> None:
         """Closes an alarm that is open."""
-        columns = schema.alarms.c
-        closing = update(schema.alarms).where(
-            columns.tenant_uid == self._lease.tenant_uid, columns.code == code, columns.cleared_at.is_(None)
-        )
-        if self._connection.execute(closing.values(cleared_at=schema.now())).rowcount:
+        if self._alarms.close(code):
             self.journal(ALARM_CLEARED, code=code)
 
     def blank_names(self) -> None:
