@@ -95,6 +95,22 @@ class ImportsPolicy:
 
 
 @dataclass(frozen=True)
+class MovesPolicy:
+    """What a customer that moves is promised: how long its old place is kept, and from what its downtime is told.
+
+    Megabytes are decimal; the rates are of a database's size, one after the other.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+
+    source_kept_days: int
+    catch_up_seconds_max: int
+    whole_rows_megabytes_max: int
+    dump_megabytes_per_second: int
+    compare_megabytes_per_second: int
+
+
+@dataclass(frozen=True)
 class ExportsPolicy:
     """For how many days a bucket keeps an export, before it deletes it by its age."""
 
@@ -124,6 +140,7 @@ class LifecyclePolicy:
     caps: Caps
     notices: NoticesPolicy
     imports: ImportsPolicy
+    moves: MovesPolicy
     exports: ExportsPolicy
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -136,8 +153,14 @@ class LifecyclePolicy:
                 yield key, f"must not be negative, is {getattr(self, key)}"
         if not 1 <= self.connections_per_tenant <= 1000:
             yield "connections_per_tenant", f"must lie within 1 and 1000, is {self.connections_per_tenant}"
-        sizes = {"imports.gigabytes_max": self.imports.gigabytes_max, "imports.hours_max": self.imports.hours_max}
-        for key, value in {**sizes, "exports.age_days": self.exports.age_days}.items():
+        for key, value in (
+            *(
+                (f"{part}.{name}", value)
+                for part in ("imports", "moves")
+                for name, value in vars(getattr(self, part)).items()
+            ),
+            ("exports.age_days", self.exports.age_days),
+        ):
             if value < 1:
                 yield key, f"must be at least 1, is {value}"
         yield from ((f"caps.{key}", reason) for key, reason in self.caps.faults())
