@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Engine, event
 
+from tenantctl.adapters.postgres.billing import PostgresBilling
 from tenantctl.adapters.postgres.decisions import PostgresDecisions
 from tenantctl.adapters.postgres.migrations import grant_app, upgrade
 from tenantctl.adapters.postgres.registry import PostgresRegistry
@@ -104,7 +105,9 @@ class RegistryDatabase:
     def office(self, advance: Callable[[timedelta], None] = lambda _: None) -> Office:
         """The registry and its decisions as two people reach them."""
         decisions = (PostgresDecisions(self.engine(login)) for login in (ALICE, BOB))
-        return Office(self.registry(ALICE), self.registry(BOB), advance, *decisions)
+        return Office(
+            self.registry(ALICE), self.registry(BOB), advance, *decisions, PostgresBilling(self.engine(ALICE))
+        )
 
     def session(self, login: str) -> psycopg.Connection[Any]:
         """A bare session of a login, each statement its own transaction."""

@@ -8,6 +8,7 @@ from typing import Any
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, RetentionClass, object_name
 from tenantctl.model.lifecycle import Event
 from tenantctl.model.tenant import Instance, InstanceRole, Tenant, new_uid
+from tenantctl.ports.billing import Billing
 from tenantctl.ports.decisions import Decisions
 from tenantctl.ports.registry import FencedWrites, Lease, NewTenant, Registry
 
@@ -29,6 +30,7 @@ class Office:
     advance: Callable[[timedelta], None]
     decisions: Decisions
     colleagues_decisions: Decisions
+    billing: Billing
 
     def tenant(self, name: str = "acme", **changes: Any) -> Tenant:
         """A requested tenant, on an instance that is added if it is missing."""

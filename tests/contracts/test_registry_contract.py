@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tenantctl.adapters.memory.billing import MemoryBilling
 from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.registry import MemoryRegistry
 from tests.contracts.anchors_contract import AnchorsContract
+from tests.contracts.billing_contract import BillingContract
 from tests.contracts.decisions_contract import DecisionsContract
 from tests.contracts.postgres import PostgresCluster, postgres_cluster
 from tests.contracts.registry_capacity_contract import CapacityContract
@@ -35,6 +37,7 @@ class TestInMemory(
     CapacityContract,
     MovesContract,
     DecisionsContract,
+    BillingContract,
 ):
     """The registry that the rooms' tests use."""
 
@@ -49,7 +52,8 @@ class TestInMemory(
 
         registry = MemoryRegistry(lambda: datetime.now(UTC) + offset, "alice@example.com")
         colleague = registry.as_actor("bob@example.com")
-        return Office(registry, colleague, advance, MemoryDecisions(registry), MemoryDecisions(colleague))
+        decisions = MemoryDecisions(registry), MemoryDecisions(colleague)
+        return Office(registry, colleague, advance, *decisions, MemoryBilling(registry))
 
 
 class TestOnPostgres(
@@ -61,6 +65,7 @@ class TestOnPostgres(
     CapacityContract,
     MovesContract,
     DecisionsContract,
+    BillingContract,
 ):
     """The registry that everything else uses, reached by logins that are members of registry_app and no more."""
 

@@ -5,7 +5,7 @@ new book in the place of the old one at its end. Readers take whatever book is t
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -38,7 +38,7 @@ class Book:
 
     `duty` None means that the next step is not known yet; `lease_intent` is the newest intent when the lease was taken,
     and `wake_at` when somebody wants the tenant looked at after the look that is under way. Backups, each with its
-    copies by region, and residues stand oldest first: they are read far more often than written.
+    copies by region, and open residues stand oldest first: they are read far more often than written.
     """
 
     tenant: Tenant
@@ -50,10 +50,16 @@ class Book:
     lease_intent: int = 0
     epoch: int = 0
     backups: dict[str, Backup] = field(default_factory=dict)
-    residues: dict[str, Residue] = field(default_factory=dict)
+    open_residues: dict[str, Residue] = field(default_factory=dict)
+    lapsed_residues: dict[str, Residue] = field(default_factory=dict)
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
     moves: Mapping[int, Move] = field(default_factory=dict)
+
+    @property
+    def residues(self) -> Sequence[Residue]:
+        """The whole inventory, oldest first."""
+        return sorted((*self.lapsed_residues.values(), *self.open_residues.values()), key=MADE)
 
     @property
     def head(self) -> Head | None:
@@ -152,10 +158,8 @@ class Shelf:
             row_lock.release()
 
     def replace(self, book: Book) -> None:
-        """Puts a book in the place of the tenant's old one, and announces what it changes; called inside `writing`."""
+        """Puts a book in the place of the tenant's old one; called inside `writing`."""
         with self.lock:
-            if (known := self.books.get(book.tenant.uid)) is not None:
-                self.billing.announce_change(known.tenant, book.tenant, at=self.clock())
             self.books[book.tenant.uid] = book
 
     def row_lock(self, uid: str) -> threading.Lock:

@@ -61,10 +61,12 @@ class MemoryFencedWrites:
         self._shelf, self._lease, self._plan_digest, self._actor = shelf, lease, plan_digest, actor
         self._now = shelf.clock()
         self._at_the_end: list[Callable[[], None]] = []
-        self._counting = self._placing = self._copied = False
+        self._counting = self._placing = False
+        self._owned: set[str] = set()
         if not book.is_held_by(lease, self._now):
             raise lease_lost(lease)
         self._book = book
+        self._announced = book.tenant
 
     @property
     def tenant(self) -> Tenant:
@@ -97,7 +99,7 @@ class MemoryFencedWrites:
         """Places the tenant anew, in its next generation, to be filled from a backup."""
         before = self.tenant.hosting
         instance = self._room_for(region, Demand(self.tenant.connection_limit, self.tenant.size))
-        generation = next_generation(self.tenant, self._book.residues.values())
+        generation = next_generation(self.tenant, self._book.residues)
         hosting = replace(before, instance=instance.name, region=region, generation=generation)
         self._change(hosting=hosting, restored_from=origin, restored_at=None)
         self._book = replace(self._book, explanation=dict(explanation))
@@ -124,7 +126,7 @@ class MemoryFencedWrites:
             raise moving_already(tenant)
         demand = Demand(tenant.connection_limit, tenant.size, headroom_percent)
         instance = self._room_for(region, demand, leaves=tenant.hosting.instance)
-        generation = next_generation(tenant, self._book.residues.values())
+        generation = next_generation(tenant, self._book.residues)
         target = replace(tenant.hosting, instance=instance.name, region=region, generation=generation)
         move = begun_move(tenant.hosting, target, asked, self._now)
         self._book = replace(self._book, moves={**self._book.moves, generation: move})
@@ -177,10 +179,13 @@ class MemoryFencedWrites:
     def put_residue(self, residue: Residue) -> None:
         """Writes a line of the inventory that has not lapsed."""
         check_subject(residue.tenant_uid, self._lease)
-        known = self._book.residues.get(residue.id)
-        if known is None or known.lapsed_at is None:
-            self._copy_rows()
-            put_in_order(self._book.residues, residue, by=MADE)
+        if residue.id in self._book.lapsed_residues:
+            return
+        if residue.lapsed_at is None:
+            put_in_order(self._own("open_residues"), residue, by=MADE)
+        else:
+            self._own("open_residues").pop(residue.id, None)
+            self._own("lapsed_residues")[residue.id] = residue
 
     def raise_alarm(self, code: str, reason: str) -> None:
         """Renews an open alarm, or opens one."""
@@ -253,6 +258,7 @@ class MemoryFencedWrites:
     def finish(self) -> None:
         """Puts the changed book in its place; to be called once, at the end."""
         check_change(self._shelf.book(self.tenant.uid).tenant, self.tenant)
+        self._announce()
         self._shelf.replace(self._book)
         for write in self._at_the_end:
             write()
@@ -265,17 +271,25 @@ class MemoryFencedWrites:
         return self._shelf.emptiest_instance(region, demand, leaves=leaves)
 
     def _put(self, backup: Backup) -> None:
-        self._copy_rows()
-        put_in_order(self._book.backups, backup, by=BEGUN)
+        put_in_order(self._own("backups"), backup, by=BEGUN)
 
-    def _copy_rows(self) -> None:
-        """Gives this transaction rows of its own, once for all that it writes."""
-        if not self._copied:
-            backups, residues = dict(self._book.backups), dict(self._book.residues)
-            self._book, self._copied = replace(self._book, backups=backups, residues=residues), True
+    def _own(self, rows: str) -> dict[str, Any]:
+        """Rows of this transaction's own, copied once for all that it writes to them."""
+        if rows not in self._owned:
+            self._owned.add(rows)
+            self._book = replace(self._book, **{rows: dict(getattr(self._book, rows))})
+        own: dict[str, Any] = getattr(self._book, rows)
+        return own
 
     def _change(self, **changes: Any) -> None:
+        if "state" in changes and self.tenant.state is not self._announced.state:
+            self._announce()  # each transition by itself, as the database is shown it
         self._book = replace(self._book, tenant=replace(self.tenant, **changes))
+
+    def _announce(self) -> None:
+        before, after = self._announced, self.tenant
+        self._at_the_end.append(lambda: self._shelf.billing.announce_change(before, after, at=self._now))
+        self._announced = after
 
 
 def _by_region(known: tuple[Copy, ...], written: tuple[Copy, ...]) -> tuple[Copy, ...]:
