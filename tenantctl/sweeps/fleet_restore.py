@@ -6,8 +6,7 @@ moment at which it was begun.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,23 +15,19 @@ from typing import Final
 from tenantctl.custody.basis import Basis, check_basis
 from tenantctl.custody.rehosting import request_rehosting
 from tenantctl.engine.executor import Progress
-from tenantctl.engine.worker import Worker, new_owner
+from tenantctl.engine.fleet import carry_on, side_by_side
 from tenantctl.model.errors import Refused, TenantctlError
-from tenantctl.model.facts import DatabaseSeen
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Plan
-from tenantctl.model.sighting import Sighting, Unreachable
-from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Tenant
+from tenantctl.model.tenant import Tenant
 from tenantctl.onboarding.former import former_hostings
 from tenantctl.placement.elsewhere import check_region, elsewhere
 from tenantctl.ports.world import World
+from tenantctl.sweeps.answering import answering, for_tenants, silent_regions
 from tenantctl.sweeps.observe import observe_and_plan
 from tenantctl.sweeps.tenants import ACTIONS
 
 AN_HOUR: Final = timedelta(hours=1)
-SECONDS_MAX: Final = 6 * 3600.0  # that one tenant is waited for while another worker has it
-PAUSE_SECONDS: Final = 0.5
-NOBODY: Final = "nobody"  # no tenant's uid: to ask an instance for what it cannot have
 
 Told = Callable[["TenantRestore"], None]
 
@@ -111,15 +106,15 @@ def restore_fleet(
     ]
     for tenant in active[:1]:
         check_basis(basis, tenant)
-    if answering := answering_instances(world, lost):
+    if spoke := answering(world, for_tenants(world, region=lost)):
         if not although_it_answers:
             raise Refused(
-                f"Region {lost} is not lost: {', '.join(answering)} answers.",
+                f"Region {lost} is not lost: {', '.join(sorted(spoke))} answers.",
                 hint="What its tenants wrote since their last backup would be left behind. "
                 "If that is meant: --although-it-answers",
             )
-        _close(world, active, answering)
-    silent = frozenset(_silent_regions(world, lost))
+        _close(world, active, spoke)
+    silent = silent_regions(world, [one for one in for_tenants(world) if one.region != lost])
 
     def restore(tenant: Tenant) -> TenantRestore:
         started = time.monotonic()
@@ -128,8 +123,7 @@ def restore_fleet(
         told(ended)
         return ended
 
-    with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="restore") as pool:
-        ended = [*pool.map(restore, [*moving, *active])]
+    ended = side_by_side(restore, [*moving, *active], parallel)
     ended += [_of(tenant, "stays", reason=f"it is {tenant.state}: it stays with its copies") for tenant in staying]
     seconds, policy = time.monotonic() - began, world.policies.backups
     ages = [one.data_age_hours for one in ended if one.data_age_hours is not None]
@@ -141,29 +135,6 @@ def restore_fleet(
 _STAYING: Final = frozenset({State.REQUESTED, State.DEACTIVATING, State.DEACTIVATED})
 
 
-def answering_instances(world: World, region: str) -> Sequence[str]:
-    """The instances for tenants in a region that answer."""
-    instances = [one for one in world.registry.instances() if one.region == region and one.role is InstanceRole.TENANTS]
-    return [one.name for one, sight in _looks(world, instances) if not isinstance(sight, Unreachable)]
-
-
-def _silent_regions(world: World, lost: str) -> Iterator[str]:
-    """The regions other than the lost one that have instances for tenants, none of which answers."""
-    instances = [one for one in world.registry.instances() if one.region != lost and one.role is InstanceRole.TENANTS]
-    answering = {one.region for one, sight in _looks(world, instances) if not isinstance(sight, Unreachable)}
-    yield from {one.region for one in instances} - answering
-
-
-def _looks(world: World, instances: Sequence[Instance]) -> Sequence[tuple[Instance, Sighting[DatabaseSeen]]]:
-    """What each instance says of a database that it cannot have; at the same time, since silence takes long."""
-    if not instances:
-        return ()
-    databases = world.databases
-    with ThreadPoolExecutor(len(instances)) as pool:
-        sights = pool.map(lambda one: databases.look(Hosting(NOBODY, one.name, one.region, 1)), instances)
-        return list(zip(instances, sights, strict=True))
-
-
 def _is_on_its_way(world: World, tenant: Tenant, lost: str) -> bool:
     """Whether a run before this one has placed a tenant of the lost region anew, and did not come to its end."""
     if tenant.state is not State.MOVING or tenant.restored_from is None:
@@ -173,10 +144,10 @@ def _is_on_its_way(world: World, tenant: Tenant, lost: str) -> bool:
     return any(hosting.instance in here for _, hosting in formers)
 
 
-def _close(world: World, tenants: Sequence[Tenant], answering: Sequence[str]) -> None:
+def _close(world: World, tenants: Sequence[Tenant], spoke: frozenset[str]) -> None:
     """Lets nobody write any more to databases that are about to be left, as far as they can be reached."""
     for tenant in tenants:
-        if tenant.hosting.instance in answering:
+        if tenant.hosting.instance in spoke:
             with suppress(TenantctlError):
                 world.databases.close_logins(tenant.hosting)
 
@@ -205,23 +176,13 @@ def _restore_one(
 
 def _carry_on(world: World, tenant: Tenant, progress: Progress) -> TenantRestore:
     """Works on one tenant until it is active; whatever else is due for it is left to the next run."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while time.monotonic() < deadline:
-        world.registry.make_due(tenant.uid)
-        worker = Worker(world, _only_rehosting, ACTIONS, new_owner(), None, tenant.uid)
-        turn = next(worker.turns(progress=progress), None)
-        now_is = world.registry.tenant(tenant.uid)
-        if now_is.state is State.ACTIVE:
-            return _of(now_is, "restored")
-        if turn is not None:
-            reasons = [blocker.reason for blocker in turn.blockers]
-            if turn.trouble is not None:
-                reasons.append(turn.trouble.sentence)
-            if reasons:
-                refused = isinstance(turn.trouble, Refused)
-                return _of(now_is, "refused" if refused else "waiting", reason="; ".join(reasons))
-        time.sleep(PAUSE_SECONDS)  # another worker has it
-    return _of(world.registry.tenant(tenant.uid), "waiting", reason="another worker has it")
+    came = carry_on(world, tenant.uid, _only_rehosting, ACTIONS, is_done=_is_active, progress=progress)
+    outcome = "restored" if came.done else "refused" if came.refused else "waiting"
+    return _of(came.tenant, outcome, reason=came.reason)
+
+
+def _is_active(tenant: Tenant) -> bool:
+    return tenant.state is State.ACTIVE
 
 
 def _only_rehosting(world: World, tenant: Tenant) -> Plan:
