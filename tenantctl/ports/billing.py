@@ -18,7 +18,7 @@ class Subscriptions(Protocol):
         """The tenant's subscriptions, all together."""
 
 
-class Billing(Protocol):
+class Billing(Subscriptions, Protocol):
     """What came from billing, and what goes to it.
 
     1. Event, head, requests, alarm and refusal of one event are one transaction: all of them are on record, or none.
