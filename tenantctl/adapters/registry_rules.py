@@ -153,6 +153,9 @@ def requested_move_body(move: Move) -> dict[str, Any]:
         "cause": move.cause,
         "instructing_party": move.instructing_party,
         "not_before": not_before,
+        "dumped_because": move.dumped_because,
+        "expected_seconds": move.expected_seconds,
+        "accepted_seconds": move.accepted_seconds,
     }
 
 

@@ -1,12 +1,12 @@
 """A relocation on record: from where, to where, and what was decided of it.
 
-How far it is stands here only where no instance can show it: the digest of the schema that was copied, the cut-over,
-and the end. Everything else is asked of the two instances.
+How far it is stands here only where no instance can show it: since when the customer is out for a dump, the digest of
+the schema that was copied, the cut-over, and the end. Everything else is asked of the two instances.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tenantctl.model.tenant import Hosting
 
@@ -18,6 +18,10 @@ class Move:
     `verifier` is the SCRAM verifier of the password that the new login gets, blanked at the end; `not_before` the
     earliest moment of the cut-over; `schema_digest` what the target's schema was copied from; `undo_because` why it is
     to be undone. It ends when it was undone, or when nothing replicates any more after the cut-over.
+
+    By replication the customer works on until the cut-over. `dumped_because` says why a database goes by dump and
+    restore instead, for which the customer is out from `fenced_at` on: `expected_seconds` as it was told beforehand,
+    and never longer than the `accepted_seconds` that it agreed to, unless the copy is there by then.
     """
 
     tenant_uid: str
@@ -36,6 +40,17 @@ class Move:
     undo_because: str | None = None
     cut_over_at: datetime | None = None
     ended_at: datetime | None = None
+    dumped_because: str | None = None
+    expected_seconds: int | None = None
+    accepted_seconds: int | None = None
+    fenced_at: datetime | None = None
+
+    @property
+    def dumped_by(self) -> datetime | None:
+        """Until when a dump and its restore must be over; None while no customer is out for them."""
+        if self.fenced_at is None or self.accepted_seconds is None:
+            return None
+        return self.fenced_at + timedelta(seconds=self.accepted_seconds)
 
     @property
     def source(self) -> Hosting:

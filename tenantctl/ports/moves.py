@@ -26,6 +26,9 @@ class MoveWrites(Protocol):
         not_before: datetime | None,
         verifier: str | None,
         headroom_percent: int = 0,
+        dumped_because: str | None = None,
+        expected_seconds: int | None = None,
+        accepted_seconds: int | None = None,
     ) -> Move:
         """Chooses another instance, in any region, for the tenant's next generation, and writes that it moves there.
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +24,24 @@ ASKED: dict[str, Any] = {
 
 class MovesContract:
     """Each test is given an `office`: a registry, a colleague's view of it, and its clock."""
+
+    def test_a_move_by_dump_says_why_and_for_how_long(self, office: Office) -> None:
+        """What the customer was told, and agreed to, stands with it and in the journal; since when it is out, too."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        office.registry.add_instance(Instance("ew4-a", ELSEWHERE, InstanceRole.TENANTS, 5))
+        told = {"dumped_because": "large objects", "expected_seconds": 90, "accepted_seconds": 120}
+        with office.registry.fenced(lease) as writes:
+            move = writes.begin_move(ELSEWHERE, **ASKED, **told)
+            assert move.dumped_by is None
+        with office.registry.fenced(lease) as writes:
+            writes.put_move(replace(move, fenced_at=writes.now))
+        known = open_move(office.colleague.moves(tenant.uid))
+        assert known is not None
+        assert {name: getattr(known, name) for name in told} == told
+        assert known.fenced_at is not None
+        assert known.dumped_by == known.fenced_at + timedelta(seconds=120)
+        said = next(one for one in office.registry.entries(tenant.uid) if one.event == "move-requested")
+        assert told.items() <= json.loads(said.body).items()
 
     def test_a_move_has_its_place_on_record_before_there_is_anything(self, office: Office) -> None:
         """The tenant stays where it is, the generation to come has its line, and the journal no secret."""

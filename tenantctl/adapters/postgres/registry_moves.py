@@ -13,7 +13,7 @@ from tenantctl.model.capacity import Demand
 from tenantctl.model.move import Move
 from tenantctl.model.tenant import Hosting, Tenant
 
-_LATER = ("verifier", "schema_digest", "undo_because", "cut_over_at", "ended_at")
+_LATER = ("verifier", "schema_digest", "undo_because", "fenced_at", "cut_over_at", "ended_at")
 
 
 def moves(connection: Connection, uid: str) -> Sequence[Move]:

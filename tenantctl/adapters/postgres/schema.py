@@ -126,6 +126,10 @@ moves: Final = Table(
     _text("undo_because", null=True),
     _moment("cut_over_at", null=True),
     _moment("ended_at", null=True),
+    _text("dumped_because", null=True),
+    Column("expected_seconds", Integer),
+    Column("accepted_seconds", Integer),
+    _moment("fenced_at", null=True),
 )
 
 backups: Final = Table(
