@@ -83,7 +83,7 @@ class Instance:
                 try:
                     row = await (await self._admin.execute(_LOGIN_QUESTION, (login,))).fetchone()
                     return None if row is None else bool(row[0])
-                except psycopg.OperationalError:
+                except psycopg.Error:  # how a dead session fails depends on how much of its end had arrived
                     await self.let_go()
                     if attempt == 2:
                         raise

@@ -152,6 +152,8 @@ def detour(local_cloud: LocalCloud) -> Iterator[Detour]:
     state = Detour()
 
     class Api(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # its answers say so too: a client may use the connection again
+
         def do_GET(self) -> None:
             self._pass_on(None)
 
