@@ -104,10 +104,9 @@ class RegistryDatabase:
 
     def office(self, advance: Callable[[timedelta], None] = lambda _: None) -> Office:
         """The registry and its decisions as two people reach them."""
-        decisions = (PostgresDecisions(self.engine(login)) for login in (ALICE, BOB))
-        return Office(
-            self.registry(ALICE), self.registry(BOB), advance, *decisions, PostgresBilling(self.engine(ALICE))
-        )
+        decisions, colleagues = (PostgresDecisions(self.engine(login)) for login in (ALICE, BOB))
+        billing = PostgresBilling(self.engine(ALICE))
+        return Office(self.registry(ALICE), self.registry(BOB), advance, decisions, colleagues, billing)
 
     def session(self, login: str) -> psycopg.Connection[Any]:
         """A bare session of a login, each statement its own transaction."""
