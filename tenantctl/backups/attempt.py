@@ -199,7 +199,7 @@ def _find_manifest(work: Work, backup: Backup) -> Manifest | None:
 def tell_of_short(work: Work, writes: FencedWrites, backups: Iterable[Backup]) -> None:
     """One alarm for all backups that are short of copies, open for as long as there is one of them."""
     registry, policy = work.world.registry, work.world.policies.backups
-    short = lacking(backups, registry.residues(work.tenant.uid), policy, now=writes.now)
+    short = lacking(backups, registry.open_residues(work.tenant.uid), policy, now=writes.now)
     if not short:
         writes.clear_alarm(SHORT_OF_COPIES)
         return

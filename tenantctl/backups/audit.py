@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tenantctl.backups.exports import proofs_of_exports
-from tenantctl.backups.planning import TOGETHER, copies_to_look_at, lapses_by_date, open_residues, unsettled_copies
+from tenantctl.backups.planning import TOGETHER, copies_to_look_at, lapses_by_date, unsettled_copies
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Copy, CopyState, ResidueKind
 from tenantctl.model.calendar import rfc3339
@@ -125,8 +125,8 @@ class ProveLapse:
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether no such place is well past its date and still open."""
         now = work.world.registry.now() - TOGETHER
-        residues = work.world.registry.residues(work.tenant.uid)
-        return not any(lapses_by_date(residue, now=now) for residue in open_residues(residues))
+        residues = work.world.registry.open_residues(work.tenant.uid)
+        return not any(lapses_by_date(residue, now=now) for residue in residues)
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """A date that has passed has passed."""
@@ -140,7 +140,7 @@ class ProveLapse:
         """
         registry = work.world.registry
         now = registry.now()
-        past = [one for one in open_residues(registry.residues(work.tenant.uid)) if lapses_by_date(one, now=now)]
+        past = [one for one in registry.open_residues(work.tenant.uid) if lapses_by_date(one, now=now)]
         exports = (residue for residue in past if residue.kind is ResidueKind.EXPORT)
         proofs, troubles = proofs_of_exports(work.world, exports)
         with registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
@@ -204,12 +204,12 @@ def _tell_of_overdue(work: Work) -> None:
 
 def _whose_turn_it_is(work: Work, *, now: datetime) -> Sequence[Copy]:
     registry, uid, policy = work.world.registry, work.tenant.uid, work.world.policies.backups
-    return list(copies_to_look_at(registry.backups(uid), registry.residues(uid), policy, now=now))
+    return list(copies_to_look_at(registry.backups(uid), registry.open_residues(uid), policy, now=now))
 
 
 def _unsettled(work: Work) -> Iterable[Copy]:
     registry, uid = work.world.registry, work.tenant.uid
-    return unsettled_copies(registry.backups(uid), registry.residues(uid))
+    return unsettled_copies(registry.backups(uid), registry.open_residues(uid))
 
 
 def _seen(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Copy:
@@ -229,7 +229,7 @@ def _seen(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Co
 
 
 def _lapse(writes: FencedWrites, work: Work, copy: Copy, verdict: Verdict) -> None:
-    residues = work.world.registry.residues(copy.tenant_uid)
+    residues = work.world.registry.open_residues(copy.tenant_uid)
     residue = next(residue for residue in residues if residue.id == copy.residue_id)
     writes.put_residue(replace(residue, lapsed_at=writes.now, proof=verdict.sentence))
     writes.journal(f"copy-{verdict.state.value}", backup=copy.backup_id, region=copy.region, evidence=verdict.sentence)

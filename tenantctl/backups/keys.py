@@ -136,7 +136,7 @@ class ShredKey:
                 case Unreachable(reason):
                     raise Transient(f"The key bucket of {copy.region} does not answer: {reason}")
         policy = work.world.policies.backups
-        places = {residue.id: residue for residue in work.world.registry.residues(backup.tenant_uid)}
+        places = {residue.id: residue for residue in work.world.registry.open_residues(backup.tenant_uid)}
         with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             until = writes.now + timedelta(days=policy.key_residue_days)
             for copy in wrapped:

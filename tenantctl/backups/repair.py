@@ -40,8 +40,7 @@ class RepairCopy:
         copy = _find_copy(work, step)
         if copy.state is not CopyState.LOST:
             return copy.state is CopyState.WRITTEN
-        residues = work.world.registry.residues(work.tenant.uid)
-        return any(residue.id == copy.residue_id and residue.lapsed_at is None for residue in residues)
+        return any(line.id == copy.residue_id for line in work.world.registry.open_residues(work.tenant.uid))
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """The act looks at both ends before it writes anything, and refuses what is too late."""
@@ -85,7 +84,7 @@ class RepairCopy:
 
 def _refuse_unless_missing(work: Work, backup: Backup, copy: Copy) -> None:
     registry, policy = work.world.registry, work.world.policies.backups
-    residues = registry.residues(work.tenant.uid)
+    residues = registry.open_residues(work.tenant.uid)
     missing = missing_copies(backup, residues, policy, now=registry.now())
     if copy.region not in {one.region for one in missing}:
         raise Refused(f"The copy of backup {backup.id} in {copy.region} is not to be made again, or not any more.")

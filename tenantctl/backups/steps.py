@@ -26,7 +26,7 @@ class BackUp:
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether a backup has the slot that is complete, or will be: what one still lacks is made from its copies."""
         registry, policy = work.world.registry, work.world.policies.backups
-        residues, now = registry.residues(work.tenant.uid), registry.now()
+        residues, now = registry.open_residues(work.tenant.uid), registry.now()
         return any(
             backup.slot == step.subject
             and (backup.state is BackupState.COMPLETE or is_being_completed(backup, residues, policy, now=now))

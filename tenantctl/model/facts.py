@@ -71,6 +71,7 @@ class WaitingSeen:
 class Facts:
     """A tenant, what the registry knows of its bytes, and what its instance shows.
 
+    `residues` are the lines of the inventory that have not lapsed: nothing that is planned depends on the others.
     The sightings are `NOT_LOOKED` in states whose plans do not depend on them.
     """
 

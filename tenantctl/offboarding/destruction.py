@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from tenantctl.backups.planning import open_residues, waits_for_a_date
+from tenantctl.backups.planning import waits_for_a_date
 from tenantctl.engine.actions import Work
 from tenantctl.evidence.anchoring import registry_seen
 from tenantctl.model.backup import Residue, ResidueKind
@@ -37,7 +37,7 @@ class MarkDestroying:
         facts = Facts(
             tenant=world.registry.tenant(uid),
             backups=tuple(world.registry.backups(uid)),
-            residues=tuple(world.registry.residues(uid)),
+            residues=tuple(world.registry.open_residues(uid)),
             database=world.databases.look(work.tenant.hosting),
             logins=world.databases.look_at_logins(work.tenant.hosting),
             registry=registry_seen(world),
@@ -207,7 +207,7 @@ class BlankNames:
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Every other place must have lapsed, or be waiting for nothing but its date; and no hold is open."""
         yield from _held(work)
-        for residue in open_residues(work.world.registry.residues(work.tenant.uid)):
+        for residue in work.world.registry.open_residues(work.tenant.uid):
             if not waits_for_a_date(residue):
                 yield Blocker("residue", f"{residue.place} has not lapsed")
 
@@ -247,7 +247,7 @@ class MarkForgotten:
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Every place must have lapsed, and no hold is open."""
         yield from _held(work)
-        for residue in open_residues(work.world.registry.residues(work.tenant.uid)):
+        for residue in work.world.registry.open_residues(work.tenant.uid):
             yield Blocker("residue", f"{residue.place} has not lapsed")
 
     def act(self, work: Work, step: Step) -> None:

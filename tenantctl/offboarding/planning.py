@@ -158,7 +158,7 @@ def plan_forgetting(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         shown = f"{facts.tenant.hosting.instance} shows the database of this tenant, which is destroyed"
         living = Blocker("living-database", shown, alarm=True)
         return Plan(uid, "forget", upkeep, (living,), next_look=now + timedelta(hours=1), each_alone=True)
-    named = not any(residue.kind is ResidueKind.REGISTRY_BACKUPS for residue in facts.residues)
+    named = facts.tenant.name is not None
     if is_held(facts.standing) and all(waits_for_a_date(residue) for residue in remaining):
         kept = Blocker("hold", "under a legal hold: neither is its name blanked, nor is it forgotten")
         return Plan(uid, "forget", upkeep, (kept,), next_look=now + ONE_DAY, each_alone=True)

@@ -80,8 +80,8 @@ class ProveFormerGone:
     journals_itself = True
 
     def is_done(self, work: Work, step: Step) -> bool:
-        """Whether its line has lapsed."""
-        return all(residue.id != step.subject or residue.lapsed_at for residue in _residues(work))
+        """Whether its line has lapsed, and is no open one."""
+        return all(residue.id != step.subject for residue in _residues(work))
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """The instance must say so now; could-not-look raises."""
@@ -114,7 +114,7 @@ class ProveFormerGone:
 
 
 def _residues(work: Work) -> Sequence[Residue]:
-    return work.world.registry.residues(work.tenant.uid)
+    return work.world.registry.open_residues(work.tenant.uid)
 
 
 def _former(work: Work, step: Step) -> Hosting:

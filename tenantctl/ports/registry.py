@@ -274,6 +274,9 @@ class Registry(AnchorBook, MoveBook, Protocol):
     def residues(self, uid: str) -> Sequence[Residue]:
         """The tenant's residue inventory, oldest first."""
 
+    def open_residues(self, uid: str) -> Sequence[Residue]:
+        """The lines of it that have not lapsed, oldest first: few of a long life's many."""
+
     def alarms(self, uid: str | None = None) -> Sequence[Alarm]:
         """Open alarms, of one tenant or of all."""
 

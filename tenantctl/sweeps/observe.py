@@ -35,7 +35,7 @@ def observe(world: World, tenant: Tenant) -> Facts:
     standing = world.decisions.standing(tenant.uid, hosting.region, CAPPED.get(tenant.state) if leaving else None)
     erased = any(is_approved_erasure(one, now=world.registry.now()) for one in standing.proposals)
     looked_at = placed and (tenant.state in LOOKED_AT or erased)
-    residues = tuple(world.registry.residues(tenant.uid))
+    residues = tuple(world.registry.open_residues(tenant.uid))
     moves = tuple(world.registry.moves(tenant.uid))
     move = open_move(moves)
     database = databases.look(hosting) if looked_at or tenant.state is State.DESTROYED else NOT_LOOKED

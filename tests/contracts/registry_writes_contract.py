@@ -149,10 +149,14 @@ class WritesContract:
         later = replace(line, unreadable_after=now + timedelta(days=2))
         office.write(lease, lambda writes: writes.put_residue(later))
         assert office.registry.residues(tenant.uid)[0] == later
+        assert later in office.registry.open_residues(tenant.uid)
         lapsed = replace(later, lapsed_at=now, proof="absent by name")
         office.write(lease, lambda writes: writes.put_residue(lapsed))
         office.write(lease, lambda writes: writes.put_residue(line))
         assert office.registry.residues(tenant.uid)[0] == lapsed
+        still_open = [one for one in office.registry.residues(tenant.uid) if one.lapsed_at is None]
+        assert still_open
+        assert list(office.registry.open_residues(tenant.uid)) == still_open
 
     def test_an_alarm_is_open_until_it_is_cleared(self, office: Office) -> None:
         """Raised again it keeps its beginning; journalled when opened and when closed, never twice."""

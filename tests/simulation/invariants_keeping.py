@@ -108,7 +108,7 @@ def chain_holds(town: Town, told: Happening) -> Iterator[str]:
 def sealed_is_on_record(town: Town, told: Happening) -> Iterator[str]:
     """30: no object comes into a vault before the inventory of places knows it."""
     made = told.found["backup"]
-    places = {residue.place for residue in town.registry.book(told.uid).residues.values() if residue.lapsed_at is None}
+    places = {residue.place for residue in town.registry.book(told.uid).open_residues.values()}
     for copy in made.copies.values():
         if copy.gone_at is None and f"gs://{copy.bucket}/{copy.name}" not in places:
             yield f"{copy.name} is in {copy.region} and in no inventory"

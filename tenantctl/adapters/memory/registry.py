@@ -80,7 +80,7 @@ class MemoryRegistry(MemoryAnchorBook):
             kind = IntentKind.CREATE
             intent = Intent(1, new.uid, kind, new.cause, new.instructing_party, now, now, self._actor)
             residues = [database_residue(tenant.hosting, now)] if instance else []
-            book = Book(tenant, dict(new.explanation), (intent,), residues={one.id: one for one in residues})
+            book = Book(tenant, dict(new.explanation), (intent,), open_residues={one.id: one for one in residues})
             body = {**new.evidence, **requested_body(tenant)}
             self._shelf.replace(book.with_entry(REQUEST_EVENTS[kind], body, at=now, actor=self._actor))
             if new.trial_ends_at is None:
@@ -190,7 +190,12 @@ class MemoryRegistry(MemoryAnchorBook):
     def residues(self, uid: str) -> Sequence[Residue]:
         """The tenant's residue inventory, oldest first."""
         book = self._known(uid)
-        return list(book.residues.values()) if book else []
+        return list(book.residues) if book else []
+
+    def open_residues(self, uid: str) -> Sequence[Residue]:
+        """The lines of it that have not lapsed, oldest first."""
+        book = self._known(uid)
+        return list(book.open_residues.values()) if book else []
 
     def moves(self, uid: str) -> Sequence[Move]:
         """The tenant's moves, oldest first."""

@@ -277,7 +277,8 @@ class MemoryFencedWrites:
         """Rows of this transaction's own, copied once for all that it writes to them."""
         if rows not in self._owned:
             self._owned.add(rows)
-            self._book = replace(self._book, **{rows: dict(getattr(self._book, rows))})
+            copied: dict[str, Any] = {rows: dict(getattr(self._book, rows))}
+            self._book = replace(self._book, **copied)
         own: dict[str, Any] = getattr(self._book, rows)
         return own
 

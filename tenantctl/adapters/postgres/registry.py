@@ -134,6 +134,11 @@ class PostgresRegistry(PostgresAnchorBook):
         with self._statement() as connection:
             return registry_reads.residues(connection, uid)
 
+    def open_residues(self, uid: str) -> Sequence[Residue]:
+        """The lines of it that have not lapsed, oldest first."""
+        with self._statement() as connection:
+            return registry_reads.residues(connection, uid, lapsed=False)
+
     def moves(self, uid: str) -> Sequence[Move]:
         """The tenant's moves, oldest first."""
         with self._statement() as connection:

@@ -113,10 +113,12 @@ def backups(connection: Connection, uid: str) -> Sequence[Backup]:
     return [backup_of(row, tuple(copies[row.id])) for row in rows]
 
 
-def residues(connection: Connection, uid: str) -> Sequence[Residue]:
-    """The inventory, oldest first."""
+def residues(connection: Connection, uid: str, *, lapsed: bool = True) -> Sequence[Residue]:
+    """The inventory, oldest first; with what has lapsed or without."""
     columns = schema.residues.c
     question = select(schema.residues).where(columns.tenant_uid == uid)
+    if not lapsed:
+        question = question.where(columns.lapsed_at.is_(None))
     return [residue_of(row) for row in connection.execute(question.order_by(columns.made_at, columns.id.collate("C")))]
 
 
