@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tenantctl.entrypoints.cli.leaving import leave, leaving_options
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -75,23 +76,45 @@ def list_instances(output: Output) -> None:
     print_table(headers, rows)
 
 
-@instance.command()
+@instance.command(short_help="Have NAME take no more tenants, and move those that are on it to other instances.")
 @click.argument("name")
-@click.option("--undo", is_flag=True, help="Let it take tenants again.")
-def drain(name: str, undo: bool) -> None:
-    """Have instance NAME take no more tenants; those that are on it stay where they are."""
-    from tenantctl.bootstrap import opened_world
-    from tenantctl.model.tenant import InstanceState
+@click.option("--undo", is_flag=True, help="Let it take tenants again; who has moved stays where it is.")
+@click.option("--newcomers-only", is_flag=True, help="Only take no more; those that are on it stay where they are.")
+@leaving_options
+def drain(
+    name: str,
+    undo: bool,
+    newcomers_only: bool,
+    limit: int,
+    dry_run: bool,
+    cause: str,
+    instructed_by: str,
+    output: Output,
+) -> int:
+    """Have instance NAME take no more tenants, and move those that are on it while their customers work.
 
-    with opened_world() as world:
-        world.registry.set_instance_state(name, InstanceState.SERVING if undo else InstanceState.DRAINING)
-        left = next(one.databases for one in world.registry.instances() if one.name == name)
-    if undo:
-        click.echo(f"Instance {name} takes tenants again.")
-        return
-    click.echo(f"Instance {name} takes no more tenants.")
-    if left:
-        click.echo(f"The {left} that are on it are served there as before: nothing is moved by this command.")
+    Each goes to another instance of its region where one has room, else to the
+    closest region that may take it. Who is refused stays, and keeps no other from
+    its move. Run it again to go on after an interruption. Each gets a new login and
+    password, shown once; what was left is kept, sealed, for some days.
+    """
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.model.errors import ExitCode, NotFound
+    from tenantctl.model.tenant import InstanceRole, InstanceState
+    from tenantctl.sweeps.fleet_move import Asked
+
+    if dry_run and (undo or newcomers_only):
+        raise click.UsageError("--dry-run goes with neither --undo nor --newcomers-only.")
+    with opened_world(looks_only=dry_run) as world:
+        if undo or newcomers_only:
+            world.registry.set_instance_state(name, InstanceState.SERVING if undo else InstanceState.DRAINING)
+            click.echo(f"Instance {name} takes {'tenants again' if undo else 'no more tenants'}.")
+            return ExitCode.OK
+        found = [one for one in world.registry.instances() if one.name == name and one.role is InstanceRole.TENANTS]
+        if not found:
+            raise NotFound(f"There is no instance {name!r} for tenants.", hint="See: tenantctl instance list")
+        asked = Asked(cause, instructed_by, limit=limit)
+        return leave(world, found, asked, dry_run=dry_run, output=output)
 
 
 def _described(one: "Instance", state: str) -> dict[str, object]:

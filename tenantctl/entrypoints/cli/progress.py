@@ -14,17 +14,23 @@ from tenantctl.model.plan import Step
 
 
 class Progress:
-    """Prints steps as they begin and turns as they end; JSON lines where stdout is no terminal."""
+    """Prints steps as they begin and turns as they end; JSON lines where stdout is no terminal.
 
-    def __init__(self, *, as_json: bool | None = None) -> None:
+    Args:
+        as_json: JSON lines, or text; None has the terminal decide.
+        err: to stderr, for a command whose answer stands on stdout.
+    """
+
+    def __init__(self, *, as_json: bool | None = None, err: bool = False) -> None:
         self._json = not sys.stdout.isatty() if as_json is None else as_json
+        self._err = err
 
     def step(self, step: Step) -> None:
         """A step begins."""
         if self._json:
             self._line("step", do=step.do.value, subject=step.subject, reason=step.reason)
         else:
-            click.echo(f"    {step.do} {step.subject}: {step.reason}")
+            click.echo(f"    {step.do} {step.subject}: {step.reason}", err=self._err)
 
     def turn(self, turn: Turn) -> None:
         """A tenant's turn ended."""
@@ -42,17 +48,20 @@ class Progress:
                 due_at=due,
             )
             return
-        click.echo(f"  {turn.label}: {_summary(turn)}{f'; next look {due}' if due else ''}")
+        click.echo(f"  {turn.label}: {_summary(turn)}{f'; next look {due}' if due else ''}", err=self._err)
 
     def anchor(self, anchor: Anchor) -> None:
         """The anchor of the day was made."""
         if self._json:
             self._line("anchor", number=anchor.number, digest=anchor.digest, chains=anchor.chains)
         else:
-            click.echo(f"  journal: {anchor.sentence} is locked, {anchor.entries} entries in {anchor.chains} chains")
+            click.echo(
+                f"  journal: {anchor.sentence} is locked, {anchor.entries} entries in {anchor.chains} chains",
+                err=self._err,
+            )
 
     def _line(self, kind: str, **content: object) -> None:
-        click.echo(json.dumps({"kind": kind, **content}, ensure_ascii=False))
+        click.echo(json.dumps({"kind": kind, **content}, ensure_ascii=False), err=self._err)
 
 
 def _summary(turn: Turn) -> str:

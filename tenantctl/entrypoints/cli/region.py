@@ -1,4 +1,4 @@
-"""`tenantctl region`: which regions there are, and which one a customer would be placed in. Reads no registry."""
+"""`tenantctl region`: which regions there are, which one a customer would be placed in, and how one is left."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tenantctl.entrypoints.cli.leaving import leave, leaving_options
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ ROWS_AFTER_CHOSEN: Final = 2
 
 @click.group()
 def region() -> None:
-    """Regions: what the policy says of each, and which is closest."""
+    """Regions: what the policy says of each, which is closest, and how one is left."""
 
 
 @region.command(name="list", short_help="All regions: jurisdiction, state, backup partners.")
@@ -75,6 +76,30 @@ def nearest(place: tuple[str, ...], keep_in: str | None, show_all: bool, output:
     click.echo(placement_sentences(placement, catalogue))
     click.echo()
     print_candidates(placement, catalogue, show_all=show_all)
+
+
+@region.command(short_help="Move every tenant of a region that still answers to other regions.")
+@click.argument("name", metavar="REGION")
+@click.option("--to", "to", metavar="REGION|nearest", default="nearest", show_default=True, help="Where to.")
+@leaving_options
+def evacuate(name: str, to: str, limit: int, dry_run: bool, cause: str, instructed_by: str, output: Output) -> int:
+    """Move every tenant of REGION to other regions while their customers work.
+
+    Its instances take no more tenants from then on. Nearest is, for each, the
+    closest region that may take it and has room. Who is refused stays, and keeps
+    no other from its move. Run it again to go on after an interruption. A region
+    that does not answer is restored from its backups: tenantctl backup restore
+    --fleet.
+    """
+    from tenantctl.bootstrap import opened_world
+    from tenantctl.model.errors import Refused
+    from tenantctl.sweeps.fleet_move import Asked, instances_of
+
+    if to == name:
+        raise Refused(f"{name} is the region that is to be left.")
+    with opened_world(looks_only=dry_run) as world:
+        asked = Asked(cause, instructed_by, to, limit)
+        return leave(world, instances_of(world, name), asked, dry_run=dry_run, output=output)
 
 
 def placement_sentences(placement: Placement, catalogue: RegionCatalogue) -> str:
