@@ -4,6 +4,7 @@ All moments are timezone-aware; sums are made in UTC.
 """
 
 import calendar as gregorian
+import math
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -54,3 +55,12 @@ def week_slot(moment: datetime) -> str:
 def rfc3339(moment: datetime) -> str:
     """A moment as RFC 3339 in UTC, to the second, such as `2026-11-23T02:53:59Z`."""
     return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def brief(duration: timedelta) -> str:
+    """A duration as people are told it, and as they write it, rounded up: `45s`, `12m`, `3h`."""
+    seconds = math.ceil(duration.total_seconds())
+    for letter, unit in (("s", 1), ("m", 60)):
+        if seconds <= 180 * unit:
+            return f"{math.ceil(seconds / unit)}{letter}"
+    return f"{math.ceil(seconds / 3600)}h"

@@ -36,6 +36,7 @@ class Do(StrEnum):
     CLOSE_FORMER = "close-former"
     PROVE_FORMER_GONE = "prove-former-gone"
     MARK_DEACTIVATING = "mark-deactivating"
+    RECORD_OPENING = "record-opening"
     CLOSE_LOGINS = "close-logins"
     RECORD_CLOSING = "record-closing"
     MARK_DEACTIVATED = "mark-deactivated"
@@ -45,6 +46,8 @@ class Do(StrEnum):
     PROPOSE_BATCH = "propose-batch"
     MAKE_TARGET = "make-target"
     COPY_SCHEMA = "copy-schema"
+    SEND_AWAY = "send-away"
+    COPY_BY_DUMP = "copy-by-dump"
     START_REPLICATION = "start-replication"
     STOP_REPLICATION = "stop-replication"
     BEGIN_MOVE_ANEW = "begin-move-anew"
@@ -99,6 +102,7 @@ DUTY_OF: dict[Do, Duty] = {
     Do.CLOSE_FORMER: Duty.DEACTIVATE,
     Do.PROVE_FORMER_GONE: Duty.AUDIT,
     Do.MARK_DEACTIVATING: Duty.DEACTIVATE,
+    Do.RECORD_OPENING: Duty.DEACTIVATE,
     Do.CLOSE_LOGINS: Duty.DEACTIVATE,
     Do.RECORD_CLOSING: Duty.DEACTIVATE,
     Do.MARK_DEACTIVATED: Duty.DEACTIVATE,
@@ -108,6 +112,8 @@ DUTY_OF: dict[Do, Duty] = {
     Do.PROPOSE_BATCH: Duty.AUDIT,
     Do.MAKE_TARGET: Duty.MOVE,
     Do.COPY_SCHEMA: Duty.MOVE,
+    Do.SEND_AWAY: Duty.MOVE,
+    Do.COPY_BY_DUMP: Duty.MOVE,
     Do.START_REPLICATION: Duty.MOVE,
     Do.STOP_REPLICATION: Duty.MOVE,
     Do.BEGIN_MOVE_ANEW: Duty.MOVE,

@@ -19,11 +19,9 @@ from tenantctl.model.move import Move
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.tenant import Wanted
 from tenantctl.placement.elsewhere import moved
-from tenantctl.relocation.steps import begin_anew, not_cut_over, the_move
+from tenantctl.relocation.standing import begin_anew, freezes, give_up, not_cut_over, the_move
 
-CATCH_UP_SECONDS_MAX: Final = 30.0
 POLL_SECONDS: Final = 0.05
-NOT_MOVED: Final = "not-moved"
 
 
 class CutOver:
@@ -37,11 +35,8 @@ class CutOver:
 
     def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
         """Only once, and in no region that is frozen."""
-        move = the_move(work)
         yield from not_cut_over(work)
-        for region in {move.source_region, move.region}:
-            for freeze in work.world.decisions.freezes(region):
-                yield Blocker("freeze", f"{freeze.scope} is frozen: {freeze.reason}", freeze.placed_at)
+        yield from freezes(work)
 
     def act(self, work: Work, step: Step) -> None:
         """Carries it out; whatever keeps it from its end lets the customer in again where it was.
@@ -58,7 +53,9 @@ class CutOver:
             if move.verifier is not None:
                 world.replication.set_verifier(move.target, move.verifier)
             _place(work, move)
-        except (Transient, Refused):
+        except (Transient, Refused) as trouble:
+            if move.dumped_because is not None and isinstance(trouble, Transient):
+                raise  # a copy of what its customer works on would have to be made again: there is time until it is due
             if world.registry.tenant(work.tenant.uid).hosting == move.source:
                 world.databases.open_logins(move.source)
             raise
@@ -67,12 +64,8 @@ class CutOver:
 def _compare(work: Work, move: Move) -> None:
     """Waits until the target has everything, and compares all of it."""
     world = work.world
-    position, began = world.replication.mark(move.source), time.monotonic()
-    while not world.replication.has_reached(move.source, position):
-        if time.monotonic() - began > CATCH_UP_SECONDS_MAX:
-            raise Transient(f"The copy on {move.instance} did not catch up within {CATCH_UP_SECONDS_MAX:g} s.")
-        work.heartbeat.check()
-        time.sleep(POLL_SECONDS)
+    if move.dumped_because is None:
+        _catch_up(work, move)
     with ThreadPoolExecutor(3, thread_name_prefix="compare") as pool:
         schema = pool.submit(world.replication.schema_digest, move.source)
         there, here = (pool.submit(world.databases.digests, one) for one in (move.source, move.target))
@@ -83,10 +76,23 @@ def _compare(work: Work, move: Move) -> None:
         faults = tuple(differences(there.result(), here.result()))
     if faults:
         told = "; ".join(faults[:FAULTS_TOLD_MAX])
-        with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
-            writes.put_move(replace(move, undo_because="what was copied is not what is there"))
-            writes.raise_alarm(NOT_MOVED, f"the copy on {move.instance} differs, and the move is undone: {told}")
+        give_up(work, move, "what was copied is not what is there", told)
         raise Refused(f"What was copied to {move.instance} is not what is there: {told}")
+
+
+def _catch_up(work: Work, move: Move) -> None:
+    """Waits until the target has confirmed what the source had when the customer was sent away.
+
+    Raises:
+        Transient: it takes longer than the policy has a customer wait.
+    """
+    replication, most = work.world.replication, work.world.policies.lifecycle.moves.catch_up_seconds_max
+    position, began = replication.mark(move.source), time.monotonic()
+    while not replication.has_reached(move.source, position):
+        if time.monotonic() - began > most:
+            raise Transient(f"The copy on {move.instance} did not catch up within {most} s.")
+        work.heartbeat.check()
+        time.sleep(POLL_SECONDS)
 
 
 def _place(work: Work, move: Move) -> None:

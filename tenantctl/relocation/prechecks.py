@@ -1,39 +1,66 @@
-"""Whether a database can be carried to an instance while its customer works, and what keeps it from that: pure."""
+"""Whether a database can be carried to an instance, and how: while its customer works, or by a dump. Pure.
 
-from collections.abc import Iterator
+Logical replication is the way, and a dump with its restore the other one, for what no replication carries. What
+neither carries stands in the way, each with its reason.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from tenantctl.model.policy import MovesPolicy
 from tenantctl.model.replication import Inspection, Readiness
 
-WHOLE_ROWS_BYTES_MAX: Final = 64 * 1024 * 1024  # each change of such a table reads all of it at the target
+MEGABYTE: Final = 1_000_000
 NAMED_MAX: Final = 5
+FENCE_SECONDS: Final = 5  # to send a customer away, catch up, and let it in again, however large the database is
+DUMP_SECONDS: Final = 30  # to begin a dump and end a restore, likewise
 
 
-def obstacles(found: Inspection, there: Readiness, allowed: frozenset[str]) -> Iterator[str]:
-    """Why replication cannot carry this database to this instance; nothing if it can.
+@dataclass(frozen=True)
+class Reason:
+    """Why a database is dumped: in words that name nothing of it, for the record, and in a clause for people."""
+
+    kind: str
+    told: str
+
+
+def reasons_to_dump(found: Inspection, here: Readiness, policy: MovesPolicy) -> Iterator[Reason]:
+    """Why replication cannot carry this database; nothing if it can.
 
     Args:
         found: the database.
-        there: the instance that is to take it.
-        allowed: the extensions that the policy allows.
+        here: the instance that it is on.
+        policy: from which size on a table without a key is too large.
     """
-    yield from _of_the_instance(found, there, allowed)
-    large = tuple(name for name, size in found.without_identity if size > WHOLE_ROWS_BYTES_MAX)
-    for names, why in (
-        (found.beyond_matching, "have neither a primary key nor rows that can be compared"),
-        (large, f"have no primary key and more than {WHOLE_ROWS_BYTES_MAX >> 20} MB"),
-        (found.unlogged, "are unlogged and have rows"),
-        (found.forced, "force row security on their owner"),
-        (found.of_strangers, "belong to neither of the tenant's roles"),
+    most = policy.whole_rows_megabytes_max
+    large = tuple(name for name, size in found.without_identity if size > most * MEGABYTE)
+    for names, kind, why in (
+        (found.beyond_matching, "rows that nothing tells apart", "neither a primary key nor rows that can be compared"),
+        (large, "large tables without a key", f"no primary key and more than {most} MB"),
+        (found.unlogged, "unlogged tables", "rows that stand in no log: they are unlogged"),
     ):
         if names:
-            more = ", …" if len(names) > NAMED_MAX else ""
-            yield f"{', '.join(names[:NAMED_MAX])}{more} {why}"
+            yield Reason(kind, f"{_named(names)} {'has' if len(names) == 1 else 'have'} {why}")
     if found.large_objects:
-        yield f"{found.large_objects} large objects stand in no replicated log"
+        yield Reason("large objects", f"{found.large_objects} large objects stand in no replicated log")
+    if not here.logical:
+        yield Reason("a log that is not decoded", "the log of its instance is not written for replication")
 
 
-def _of_the_instance(found: Inspection, there: Readiness, allowed: frozenset[str]) -> Iterator[str]:
+def obstacles(
+    found: Inspection, here: Readiness, there: Readiness, allowed: frozenset[str], *, dumped: bool
+) -> Iterator[str]:
+    """Why this database cannot be carried to this instance, in clauses; nothing if it can.
+
+    Args:
+        found: the database.
+        here: the instance that it is on.
+        there: the instance that is to take it.
+        allowed: the extensions that the policy allows.
+        dumped: whether it is to be dumped, and not replicated.
+    """
     if there.server_major < found.server_major:
         yield f"the target has PostgreSQL {there.server_major}, older than {found.server_major}"
     if there.locale != found.locale:
@@ -42,5 +69,24 @@ def _of_the_instance(found: Inspection, there: Readiness, allowed: frozenset[str
         yield f"the target has no extension {', '.join(missing)}"
     if refused := sorted(set(found.extensions) - allowed):
         yield f"the policy does not allow the extension {', '.join(refused)}"
-    if there.slots_free < 1:
-        yield "the target has no room for another replication"
+    if found.forced:
+        yield f"{_named(found.forced)} force row security on their owner, and nobody could read all their rows"
+    if found.of_strangers:
+        yield f"{_named(found.of_strangers)} belong to neither of the tenant's roles"
+    if not dumped:
+        for which, instance in (("its instance", here), ("the target", there)):
+            if instance.slots_free < 1:
+                yield f"{which} has no room for another replication"
+
+
+def expected_seconds(found: Inspection, policy: MovesPolicy, *, dumped: bool) -> int:
+    """How long its customer is out, as it is told beforehand: from the size, by the policy's rates, rounded up."""
+    megabytes = found.size / MEGABYTE
+    compared = megabytes / policy.compare_megabytes_per_second
+    if not dumped:
+        return math.ceil(FENCE_SECONDS + compared)
+    return math.ceil(FENCE_SECONDS + DUMP_SECONDS + megabytes / policy.dump_megabytes_per_second + compared)
+
+
+def _named(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:NAMED_MAX])}{', …' if len(names) > NAMED_MAX else ''}"

@@ -7,21 +7,22 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.engine.lease import leased
-from tenantctl.model.calendar import rfc3339
-from tenantctl.model.errors import Refused
+from tenantctl.model.calendar import brief, rfc3339
+from tenantctl.model.capacity import Demand, objection
+from tenantctl.model.errors import NoRoom, Refused
 from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.move import Move, open_move
 from tenantctl.model.replication import Inspection
-from tenantctl.model.tenant import InstanceRole, InstanceState, Tenant, Wanted
+from tenantctl.model.tenant import Instance, InstanceRole, InstanceState, Tenant, Wanted
 from tenantctl.placement.residency import kept_in, partner_objection
 from tenantctl.ports.world import World
-from tenantctl.relocation.prechecks import obstacles
+from tenantctl.relocation.prechecks import Reason, expected_seconds, obstacles, reasons_to_dump
 
 PASSWORD_BYTES: Final = 24
 ITERATIONS: Final = 4096  # what PostgreSQL itself takes
@@ -29,39 +30,55 @@ ITERATIONS: Final = 4096  # what PostgreSQL itself takes
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found before a move: the database, and what keeps it from being carried while its customer works."""
+    """What was found before a move: the database, how it is carried and for how long its customer is out.
+
+    `obstacles` keep it from being moved as it was asked; `dumped_because` is empty for what is replicated.
+    """
 
     region: str
     found: Inspection
     obstacles: tuple[str, ...]
+    dumped_because: tuple[Reason, ...]
+    expected_seconds: int
+
+    @property
+    def expected(self) -> timedelta:
+        """How long its customer is out, as it is told beforehand."""
+        return timedelta(seconds=self.expected_seconds)
 
 
 def check_move(
-    world: World, tenant: Tenant, region: str, *, not_before: datetime | None = None, leaves_instance: bool = False
+    world: World,
+    tenant: Tenant,
+    region: str,
+    *,
+    accepted: timedelta | None = None,
+    not_before: datetime | None = None,
+    leaves_instance: bool = False,
 ) -> Checked:
     """Whether a tenant may move to a region, and what its database consists of; changes nothing.
 
     A tenant that `leaves_instance` may stay in its region, on another instance, whatever the word on that region.
+    What no replication carries is dumped, and only for a downtime that was `accepted`.
 
     Raises:
         Refused: the tenant's state, its residency, or the operator's word on the region does not allow it.
+        NoRoom: no instance of the region has room for the database as large as it is now.
         Transient: an instance does not answer.
     """
     if reasons := list(_objections(world, tenant, region, not_before, leaves_instance=leaves_instance)):
         raise Refused(f"Tenant {tenant.label} cannot move to {region}: {'; '.join(reasons)}.")
-    instances = [
-        one
-        for one in world.registry.instances()
-        if one.region == region and one.role is InstanceRole.TENANTS and one.state is InstanceState.SERVING
-        if one.name != tenant.hosting.instance
+    found, policy = world.replication.inspect(tenant.hosting), world.policies.lifecycle
+    here = world.replication.readiness(tenant.hosting.instance)
+    to_dump = tuple(reasons_to_dump(found, here, policy.moves))
+    expected = expected_seconds(found, policy.moves, dumped=bool(to_dump))
+    allowed = frozenset(policy.allowed_extensions)
+    ways = [
+        tuple(obstacles(found, here, world.replication.readiness(one.name), allowed, dumped=bool(to_dump)))
+        for one in _with_room(world, tenant, region, found.size)
     ]
-    if not instances:
-        which = "other instance" if region == tenant.hosting.region else "instance"
-        raise Refused(f"There is no {which} for tenants in {region}.", hint="Add one: tenantctl instance add")
-    found = world.replication.inspect(tenant.hosting)
-    allowed = frozenset(world.policies.lifecycle.allowed_extensions)
-    ways = [tuple(obstacles(found, world.replication.readiness(one.name), allowed)) for one in instances]
-    return Checked(region, found, max(ways, key=len))  # whichever of them takes it
+    standing = (*max(ways, key=len), *_not_agreed(to_dump, timedelta(seconds=expected), accepted))
+    return Checked(region, found, standing, to_dump, expected)  # whichever instance takes it
 
 
 def request_move(
@@ -71,26 +88,27 @@ def request_move(
     *,
     cause: str,
     instructing_party: str,
+    accepted: timedelta | None = None,
     not_before: datetime | None = None,
     leaves_instance: bool = False,
 ) -> tuple[Move, str]:
     """Has a tenant move, and returns the password for its new place, the only time that it is seen.
 
     Raises:
-        Refused: as for `check_move`; or replication cannot carry the database, or the region is full.
+        Refused: as for `check_move`; or the database cannot be carried, or not within the `accepted` downtime.
         Transient: a worker has the tenant just now, or an instance does not answer.
     """
-    checked = check_move(world, tenant, region, not_before=not_before, leaves_instance=leaves_instance)
+    checked = check_move(
+        world, tenant, region, accepted=accepted, not_before=not_before, leaves_instance=leaves_instance
+    )
     if checked.obstacles:
-        raise Refused(
-            f"Tenant {tenant.label} cannot be moved while its customer works: {'; '.join(checked.obstacles)}.",
-            hint="Remove what stands in the way, or have the customer agree to an export and an import.",
-        )
+        raise Refused(f"Tenant {tenant.label} cannot be moved: {'; '.join(checked.obstacles)}.", hint=_hint(checked))
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with leased(world, tenant) as heartbeat, world.registry.fenced(heartbeat.lease) as writes:
         now = writes.tenant
         if (now.state, now.wanted, now.hosting) != (State.ACTIVE, Wanted.LIVING, tenant.hosting):
             raise Refused(f"Tenant {tenant.label} is {now.state} and wanted {now.wanted}: it does not move now.")
+        writes.record_size(checked.found.size)
         move = writes.begin_move(
             region,
             cause=cause,
@@ -98,9 +116,56 @@ def request_move(
             not_before=not_before,
             verifier=scram_verifier(password),
             headroom_percent=world.policies.regions.capacity.headroom_percent,
+            dumped_because=", ".join(reason.kind for reason in checked.dumped_because) or None,
+            expected_seconds=checked.expected_seconds,
+            accepted_seconds=None if accepted is None else int(accepted.total_seconds()),
         )
         writes.move(Event.MOVE_STARTED, to_region=region, to_instance=move.instance)
     return move, password
+
+
+def _with_room(world: World, tenant: Tenant, region: str, size: int) -> list[Instance]:
+    """The instances of a region that have room for a tenant of this size; the registry chooses one of them.
+
+    Raises:
+        Refused: the region has none for tenants.
+        NoRoom: each is full.
+    """
+    serving = [
+        one
+        for one in world.registry.instances()
+        if one.region == region and one.role is InstanceRole.TENANTS and one.state is InstanceState.SERVING
+        if one.name != tenant.hosting.instance
+    ]
+    if not serving:
+        which = "other instance" if region == tenant.hosting.region else "instance"
+        raise Refused(f"There is no {which} for tenants in {region}.", hint="Add one: tenantctl instance add")
+    demand = Demand(tenant.connection_limit, size, world.policies.regions.capacity.headroom_percent)
+    objections = {one.name: objection(one, demand) for one in serving}
+    with_room = [one for one in serving if objections[one.name] is None]
+    if not with_room:
+        reasons = ", ".join(str(reason) for reason in objections.values())
+        raise NoRoom(
+            f"No instance in {region} has room for another {size:,} bytes: {reasons}.",
+            hint="Add one: tenantctl instance add",
+        )
+    return with_room
+
+
+def _not_agreed(to_dump: Sequence[Reason], expected: timedelta, accepted: timedelta | None) -> Iterator[str]:
+    """What is missing of the customer's agreement to be out."""
+    if accepted is not None and expected > accepted:
+        yield f"its customer would be out for about {brief(expected)}, and accepted are {brief(accepted)}"
+    elif accepted is None and to_dump:
+        because = "; ".join(reason.told for reason in to_dump)
+        yield f"{because}: it has to be dumped and restored, with its customer out for about {brief(expected)}"
+
+
+def _hint(checked: Checked) -> str:
+    if checked.dumped_because:
+        least = brief(checked.expected)
+        return f"Tell the customer beforehand, and say what it agreed to: --accept-downtime {least} or more."
+    return "Remove what stands in the way; tenantctl tenant move --dry-run shows it again."
 
 
 def request_undo(world: World, tenant: Tenant, *, because: str) -> Move:

@@ -36,9 +36,7 @@ class RetireSource:
             backups=tuple(world.registry.backups(tenant.uid)),
             standing=world.decisions.standing(tenant.uid, move.source_region, None),
         )
-        yield from retiring_blockers(
-            facts, move, copies_min=world.policies.backups.copies_min, now=world.registry.now()
-        )
+        yield from retiring_blockers(facts, move, policies=world.policies, now=world.registry.now())
 
     def act(self, work: Work, step: Step) -> None:
         """Drops them; the adapter compares the marker."""

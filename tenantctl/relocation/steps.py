@@ -7,17 +7,23 @@ from datetime import timedelta
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Residue, ResidueKind
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.lifecycle import Event, State
-from tenantctl.model.move import Move, open_move
+from tenantctl.model.move import open_move
 from tenantctl.model.plan import Blocker, Step
-from tenantctl.model.replication import ReplicationSeen
 from tenantctl.model.sighting import Gone, Present, Unreachable
-from tenantctl.model.tenant import Hosting
 from tenantctl.ports.databases import seen_or_wait
-from tenantctl.ports.registry import FencedWrites
-
-MOVED_IN_PART = "moved-in-part"
+from tenantctl.relocation.standing import (
+    MOVED_IN_PART,
+    NOT_MOVED,
+    begin_anew,
+    check_never_lived_in,
+    make_empty,
+    not_cut_over,
+    record_copied,
+    replication_or_wait,
+    the_move,
+)
 
 
 class MakeTarget:
@@ -66,20 +72,12 @@ class CopySchema:
             Transient: the schema changed meanwhile, or an instance went away.
         """
         move, world = the_move(work), work.world
-        if not world.databases.look_empty(move.target):
-            _check_never_lived_in(work, move)
-            world.databases.drop_database(move.target)
-            world.databases.create_database(move.target)
-            world.databases.prepare(move.target, extensions=work.tenant.extensions)
+        make_empty(work, move)
         digest = world.replication.schema_digest(move.source)
         left_out = world.replication.copy_schema(move.source, move.target)
         if world.replication.schema_digest(move.source) != digest:
             raise Transient("The schema changed while it was copied.")
-        with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
-            writes.put_move(replace(move, schema_digest=digest))
-            if left_out:
-                writes.raise_alarm(MOVED_IN_PART, f"the copy on {move.instance} lacks: {'; '.join(left_out[:5])}")
-            writes.journal("schema-copied", digest=digest, left_out=len(left_out))
+        record_copied(work, move, digest, left_out)
 
 
 class StartReplication:
@@ -163,7 +161,7 @@ class DropTarget:
     def act(self, work: Work, step: Step) -> None:
         """Drops it; the registry is asked in a fenced transaction just before, and the adapter compares the marker."""
         move, databases = the_move(work), work.world.databases
-        _check_never_lived_in(work, move)
+        check_never_lived_in(work, move)
         databases.drop_database(move.target)
         databases.drop_roles(move.target)
 
@@ -206,6 +204,8 @@ class MarkMoveUndone:
             because = move.undo_because or step.reason
             writes.put_move(replace(move, verifier=None, undo_because=because, ended_at=writes.now))
             writes.clear_alarm(MOVED_IN_PART)
+            if move.dumped_by is not None and move.dumped_by <= writes.now:
+                writes.raise_alarm(NOT_MOVED, f"the move to {move.instance} is undone: {because}")
             writes.move(Event.MOVE_ENDED, undone=because)
 
 
@@ -256,61 +256,3 @@ class EndMove:
         with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             writes.put_move(replace(move, ended_at=writes.now))
             writes.journal("replication-ended", source=move.source_instance, target=move.instance)
-
-
-def the_move(work: Work) -> Move:
-    """The tenant's open move as the registry has it now.
-
-    Raises:
-        NotFound: there is none.
-    """
-    move = open_move(work.world.registry.moves(work.tenant.uid))
-    if move is None:
-        raise NotFound(f"Tenant {work.tenant.uid} has no move that has not ended.")
-    return move
-
-
-def replication_or_wait(work: Work) -> ReplicationSeen:
-    """How far the replication is.
-
-    Raises:
-        Transient: an instance did not answer.
-    """
-    move = the_move(work)
-    match work.world.replication.look(move.source, move.target):
-        case Present(seen):
-            return seen
-        case Unreachable(reason):
-            raise Transient(reason)
-        case Gone():
-            raise Transient("The instances do not say how far the move is.")
-
-
-def not_cut_over(work: Work) -> Iterable[Blocker]:
-    """What stands in the way of everything that is for before the cut-over alone."""
-    if the_move(work).cut_over_at is not None:
-        yield Blocker("cut-over", "the tenant lives in its new place: there is only forward")
-
-
-def begin_anew(work: Work, reason: str) -> None:
-    """Has the target be made anew."""
-    move = the_move(work)
-    with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
-        writes.put_move(replace(move, schema_digest=None))
-        writes.journal("move-begun-anew", reason=reason)
-
-
-def _check_never_lived_in(work: Work, move: Move) -> None:
-    """The last look before a copy is dropped, in a transaction of its own.
-
-    Raises:
-        Refused: the registry places the tenant there, or has cut over.
-    """
-    with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
-        _refuse_if_lived_in(writes, move.target)
-        writes.journal("copy-dropped", database=move.target.database, instance=move.instance)
-
-
-def _refuse_if_lived_in(writes: FencedWrites, target: Hosting) -> None:
-    if writes.tenant.state is not State.MOVING or writes.tenant.hosting.generation >= target.generation:
-        raise Refused(f"Database {target.database} is not the copy of a move: nothing in it is dropped.")

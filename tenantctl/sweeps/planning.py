@@ -49,7 +49,7 @@ def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
             return plan_deactivation(facts, policies, now=now)
         case State.ACTIVE:
             planned = _with_coming_cancellation(facts, plan_backups(facts, policies, now=now))
-            return _with_formers(facts, planned, policies.backups.copies_min, now=now)
+            return _with_formers(facts, planned, policies, now=now)
         case State.MOVING if tenant.restored_from is not None:
             return plan_rehosting(facts, now=now)
         case State.DEACTIVATING | State.DEACTIVATED if not leaving:
@@ -57,11 +57,11 @@ def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
         case State.DEACTIVATING:
             return plan_deactivation(facts, policies, now=now)
         case State.DEACTIVATED:
-            return _with_formers(facts, plan_grace(facts, policies, now=now), policies.backups.copies_min, now=now)
+            return _with_formers(facts, plan_grace(facts, policies, now=now), policies, now=now)
         case State.DESTROYING:
             return plan_rest_of_destruction(facts, now=now)
         case State.DESTROYED:
-            return _with_formers(facts, plan_forgetting(facts, policies, now=now), policies.backups.copies_min, now=now)
+            return _with_formers(facts, plan_forgetting(facts, policies, now=now), policies, now=now)
         case State.FORGOTTEN:
             return Plan(tenant.uid, "nothing", next_look=now + timedelta(days=3650), because="forgotten is the end")
         case _:
@@ -129,11 +129,11 @@ def _with_coming_cancellation(facts: Facts, planned: Plan) -> Plan:
     return replace(planned, next_look=min(planned.next_look, tenant.intent_effective_at))
 
 
-def _with_formers(facts: Facts, planned: Plan, copies_min: int, *, now: datetime) -> Plan:
+def _with_formers(facts: Facts, planned: Plan, policies: Policies, *, now: datetime) -> Plan:
     """The plan, and what is to be done about databases left behind in a lost region, which is looked at hourly."""
     if not facts.formers:
         return planned
     following = now + timedelta(hours=1)
     looks = [look for look in (planned.next_look, following) if look is not None]
-    retiring = retiring_steps(facts, copies_min=copies_min, now=now)
+    retiring = retiring_steps(facts, policies=policies, now=now)
     return replace(planned, steps=(*planned.steps, *former_steps(facts), *retiring), next_look=min(looks))

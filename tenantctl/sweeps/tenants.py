@@ -25,6 +25,7 @@ from tenantctl.onboarding.former import CloseFormer, ProveFormerGone
 from tenantctl.ports.world import World
 from tenantctl.relocation import steps as moving
 from tenantctl.relocation.cut_over import CutOver
+from tenantctl.relocation.dumping import CopyByDump, SendAway
 from tenantctl.relocation.retiring import RetireSource
 from tenantctl.sweeps.observe import observe_and_plan
 
@@ -51,6 +52,7 @@ ACTIONS: Final[Actions] = {
     Do.PROVE_FORMER_GONE: ProveFormerGone(),
     Do.MARK_DEACTIVATING: leaving.MarkDeactivating(),
     Do.CLOSE_LOGINS: leaving.CloseLogins(),
+    Do.RECORD_OPENING: leaving.RecordOpening(),
     Do.RECORD_CLOSING: leaving.RecordClosing(),
     Do.MARK_DEACTIVATED: leaving.MarkDeactivated(),
     Do.RESTORE_ROW_SECURITY: leaving.RestoreRowSecurity(),
@@ -59,6 +61,8 @@ ACTIONS: Final[Actions] = {
     Do.PROPOSE_BATCH: leaving.ProposeBatch(),
     Do.MAKE_TARGET: moving.MakeTarget(),
     Do.COPY_SCHEMA: moving.CopySchema(),
+    Do.SEND_AWAY: SendAway(),
+    Do.COPY_BY_DUMP: CopyByDump(),
     Do.START_REPLICATION: moving.StartReplication(),
     Do.STOP_REPLICATION: moving.StopReplication(),
     Do.BEGIN_MOVE_ANEW: moving.BeginMoveAnew(),

@@ -29,6 +29,8 @@ MOVE: Final = Move(
 COPIED: Final = replace(MOVE, schema_digest="5ca1ab1e")
 ARRIVED: Final = replace(COPIED, cut_over_at=ASKED + timedelta(hours=1))
 LEFT: Final = replace(ARRIVED, ended_at=ASKED + timedelta(hours=1))
+DUMPED: Final = replace(MOVE, dumped_because="large objects", expected_seconds=700, accepted_seconds=1800)
+SENT_AWAY: Final = replace(DUMPED, fenced_at=ASKED)
 NOTHING: Final = ReplicationSeen(None, slot=False, lost=False, subscribed=False, tables=0, ready=0, lag=None)
 FOLLOWING: Final = ReplicationSeen("5ca1ab1e", slot=True, lost=False, subscribed=True, tables=9, ready=9, lag=120)
 COPYING: Final = replace(FOLLOWING, ready=4)
@@ -71,6 +73,17 @@ CASES_OF_MOVES: Final[Mapping[str, tuple[Facts, datetime]]] = {
     "moving-fenced": (_moving(COPIED, FOLLOWING, logins=CLOSED_LOGINS), ASKED),
     "moving-log-lost": (_moving(COPIED, replace(FOLLOWING, lost=True)), ASKED),
     "moving-schema-changed": (_moving(MOVE, FOLLOWING), ASKED),
+    "moving-by-dump": (_moving(DUMPED, NOTHING), ASKED),
+    "moving-by-dump-waits": (_moving(replace(DUMPED, not_before=ASKED + timedelta(hours=3)), NOTHING), ASKED),
+    "moving-by-dump-out": (_moving(SENT_AWAY, NOTHING, logins=CLOSED_LOGINS), ASKED),
+    "moving-by-dump-copied": (
+        _moving(replace(SENT_AWAY, schema_digest="5ca1ab1e"), NOTHING, logins=CLOSED_LOGINS),
+        ASKED,
+    ),
+    "moving-by-dump-overdue": (
+        _moving(SENT_AWAY, NOTHING, logins=CLOSED_LOGINS),
+        ASKED + timedelta(minutes=30),
+    ),
     "moving-silent": (_moving(COPIED, "no answer within 10 s"), ASKED),
     "moving-undone": (_moving(replace(COPIED, undo_because="the customer asked"), FOLLOWING), ASKED),
     "moving-undone-fenced": (

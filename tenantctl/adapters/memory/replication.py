@@ -41,7 +41,7 @@ class MemoryReplication:
         extensions = tuple(sorted(found.extensions - {"plpgsql"}))
         return Inspection(
             server_major=18,
-            size=0,
+            size=sum(len(row) for rows in found.tables.values() for row in rows),
             tables=len(found.tables),
             without_identity=(),
             beyond_matching=(),
