@@ -33,7 +33,9 @@ class SendAway:
         yield from not_cut_over(work)
         yield from freezes(work)
         if work.world.databases.forced_row_security(the_move(work).source):
-            yield Blocker("forced-row-security", "tables force row security on their owner: nobody could dump them", alarm=True)
+            yield Blocker(
+                "forced-row-security", "tables force row security on their owner: nobody could dump them", alarm=True
+            )
 
     def act(self, work: Work, step: Step) -> None:
         """Writes the moment down, and closes the login; whatever was copied before is a copy of nothing any more.

@@ -89,6 +89,12 @@ def give_up(work: Work, move: Move, because: str, told: str) -> None:
         writes.raise_alarm(NOT_MOVED, f"{because}, and the move to {move.instance} is undone: {told}")
 
 
+def tell_if_late(writes: FencedWrites, move: Move, because: str) -> None:
+    """Tells a person of a dump that was not over in time."""
+    if move.dumped_by is not None and move.dumped_by <= writes.now:
+        writes.raise_alarm(NOT_MOVED, f"the move to {move.instance} is undone: {because}")
+
+
 def begin_anew(work: Work, reason: str) -> None:
     """Has the target be made anew."""
     move = the_move(work)

@@ -15,13 +15,13 @@ from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.ports.databases import seen_or_wait
 from tenantctl.relocation.standing import (
     MOVED_IN_PART,
-    NOT_MOVED,
     begin_anew,
     check_never_lived_in,
     make_empty,
     not_cut_over,
     record_copied,
     replication_or_wait,
+    tell_if_late,
     the_move,
 )
 
@@ -204,8 +204,7 @@ class MarkMoveUndone:
             because = move.undo_because or step.reason
             writes.put_move(replace(move, verifier=None, undo_because=because, ended_at=writes.now))
             writes.clear_alarm(MOVED_IN_PART)
-            if move.dumped_by is not None and move.dumped_by <= writes.now:
-                writes.raise_alarm(NOT_MOVED, f"the move to {move.instance} is undone: {because}")
+            tell_if_late(writes, move, because)
             writes.move(Event.MOVE_ENDED, undone=because)
 
 

@@ -1,4 +1,4 @@
-"""Moves by dump and restore on a company in memory: what no replication carries, its time, and a death at every call."""
+"""Moves by dump and restore on a company in memory: what no replication carries, its time, a death at every call."""
 
 from datetime import timedelta
 
