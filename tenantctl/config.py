@@ -34,6 +34,10 @@ class Settings:
     The two of S3 are for copies off Google's cloud alone: `s3_endpoint` is where
     something speaks like S3, None for Amazon's own, and `s3_owner` the account
     that the buckets there must belong to.
+
+    `billing_url` is where billing is asked whether a tenant is still paid for, with
+    `{tenant}` in it; None holds on to what it said last. `outbound_topic` is the
+    Pub/Sub topic, by its full name, that changes of state are published to.
     """
 
     project: str
@@ -46,6 +50,8 @@ class Settings:
     kms_endpoint: str | None = None
     s3_endpoint: str | None = None
     s3_owner: str | None = None
+    billing_url: str | None = None
+    outbound_topic: str | None = None
     identities: tuple[str, ...] = ()
 
     @property
@@ -79,19 +85,24 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise Refused(NOWHERE, hint=NOWHERE_HINT) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Refused(f"{path} cannot be read: {error}", hint="Write it anew: tenantctl local up") from error
-    settings = replace(settings, s3_endpoint=_off_cloud(environment, "S3_ENDPOINT") or settings.s3_endpoint)
+    settings = replace(
+        settings,
+        s3_endpoint=_optional(environment, "S3_ENDPOINT") or settings.s3_endpoint,
+        billing_url=_optional(environment, "BILLING_URL"),
+        outbound_topic=_optional(environment, "OUTBOUND_TOPIC"),
+    )
     return _as_identity(settings, environment.get(f"{PREFIX}IDENTITY"))
 
 
-def _off_cloud(environment: Mapping[str, str], name: str) -> str | None:
-    """A setting that only copies off Google's cloud need; None if it is not set.
+def _optional(environment: Mapping[str, str], name: str) -> str | None:
+    """A setting that not everybody needs; None if it is not set.
 
     Raises:
         Refused: it is blank.
     """
     value = environment.get(f"{PREFIX}{name}")
     if value == "":
-        raise Refused(f"{PREFIX}{name} is blank.", hint="Unset it where no copy is kept off Google's cloud.")
+        raise Refused(f"{PREFIX}{name} is blank.", hint="Unset it where it is not needed.")
     return value
 
 
@@ -104,6 +115,8 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
             "kms_endpoint",
             "s3_endpoint",
             "s3_owner",
+            "billing_url",
+            "outbound_topic",
             "identities",
         }:
             continue
@@ -121,8 +134,10 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
         registry_database=values["registry_database"],
         bucket_prefix=values["bucket_prefix"],
         login=values.get("login"),
-        s3_endpoint=_off_cloud(environment, "S3_ENDPOINT"),
-        s3_owner=_off_cloud(environment, "S3_OWNER"),
+        s3_endpoint=_optional(environment, "S3_ENDPOINT"),
+        s3_owner=_optional(environment, "S3_OWNER"),
+        billing_url=_optional(environment, "BILLING_URL"),
+        outbound_topic=_optional(environment, "OUTBOUND_TOPIC"),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from tenantctl.model.errors import Refused
+from tenantctl.ports.billing import Billing
 from tenantctl.ports.databases import Databases, Scratch
 from tenantctl.ports.decisions import Decisions
 from tenantctl.ports.imports import Imports
@@ -45,6 +46,9 @@ REGISTRY_LOOKS: Final = (
 DECISIONS_LOOKS: Final = (
     *("standing", "freezes", "holds", "proposal", "proposals", "batch", "cap_count", "notices", "undelivered"),
 )
+
+
+BILLING_LOOKS: Final = ("heads", "look", "dead_letters", "dead_letter", "unpublished")
 
 
 def read_only(port: Port, looks: Collection[str]) -> Port:
@@ -106,6 +110,11 @@ def read_only_registry(registry: Registry) -> Registry:
 def read_only_decisions(decisions: Decisions) -> Decisions:
     """Decisions that nobody makes, and nobody is asked for."""
     return read_only(decisions, DECISIONS_LOOKS)
+
+
+def read_only_billing(billing: Billing) -> Billing:
+    """Billing that takes no event, settles nothing and publishes nothing."""
+    return read_only(billing, BILLING_LOOKS)
 
 
 class _ReadOnly:

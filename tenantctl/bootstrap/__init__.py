@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from tenantctl.adapters.google.sessions import Sessions
+    from tenantctl.adapters.google.topic import GoogleTopic
+    from tenantctl.ports.billing import Billing, Subscriptions
     from tenantctl.ports.databases import Databases, Scratch
     from tenantctl.ports.decisions import Decisions
     from tenantctl.ports.imports import Imports
@@ -108,6 +110,39 @@ class CloudWorld:
 
         adapter = PostgresDecisions(self._checked_engine)
         return read_only_decisions(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def billing(self) -> "Billing":
+        """What billing said, and what it is told, through the registry's own connections."""
+        from tenantctl.adapters.postgres.billing import PostgresBilling
+        from tenantctl.adapters.read_only import read_only_billing
+
+        adapter = PostgresBilling(self._checked_engine)
+        return read_only_billing(adapter) if self.looks_only else adapter
+
+    @cached_property
+    def subscriptions(self) -> "Subscriptions":
+        """Billing itself where it can be asked, else what it said last."""
+        if self.settings.billing_url is None:
+            return self.billing
+        from tenantctl.adapters.google.asked_subscriptions import AskedSubscriptions, id_token
+
+        return AskedSubscriptions(self.settings.billing_url, self.billing, None if self.settings.local else id_token)
+
+    @cached_property
+    def topic(self) -> "GoogleTopic":
+        """Where changes of state are published to.
+
+        Raises:
+            Refused: no topic is configured.
+        """
+        from tenantctl.adapters.google.topic import GoogleTopic
+
+        if self.settings.outbound_topic is None:
+            raise Refused(
+                "No topic is configured.", hint="TENANTCTL_OUTBOUND_TOPIC=projects/PROJECT/topics/TOPIC names it."
+            )
+        return GoogleTopic(self.settings.outbound_topic, lambda: self.credentials)
 
     @cached_property
     def _checked_engine(self) -> "Engine":

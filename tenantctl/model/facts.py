@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tenantctl.model.anchor import RegistrySeen
 from tenantctl.model.backup import Backup, Residue
+from tenantctl.model.billing import SubscriptionSeen
 from tenantctl.model.decisions import Standing
 from tenantctl.model.move import Move
 from tenantctl.model.region import Placement
@@ -87,4 +88,5 @@ class Facts:
     replication: Sighting[ReplicationSeen] = NOT_LOOKED  # of a move that has not ended
     registry: RegistrySeen | Unreachable = NOT_LOOKED
     waiting: WaitingSeen | None = None  # of one that waits for room
+    subscription: Sighting[SubscriptionSeen] = NOT_LOOKED  # of one that may be destroyed next
     standing: Standing | None = None  # nobody asked: what rests on it does not happen

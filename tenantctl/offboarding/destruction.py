@@ -41,6 +41,7 @@ class MarkDestroying:
             database=world.databases.look(work.tenant.hosting),
             logins=world.databases.look_at_logins(work.tenant.hosting),
             registry=registry_seen(world),
+            subscription=world.subscriptions.look(uid),
             standing=world.decisions.standing(uid, work.tenant.hosting.region, Act.DESTROY),
         )
         return tuple(destruction_blockers(facts, world.policies, now=world.registry.now()))

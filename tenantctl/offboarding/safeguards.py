@@ -31,7 +31,7 @@ ALWAYS_ALARMED: Final = frozenset({"cap", "registry", "registry-restored"})
 
 # Two people put these aside by approving an erasure; all others stand, those that are added one day too.
 NOT_ASKED_OF_AN_ERASURE: Final = frozenset(
-    {"state", "intent", "grace", "logins-closed", "final-backup", "copies-seen", "notice", "cap"}
+    {"state", "intent", "grace", "logins-closed", "final-backup", "copies-seen", "subscription", "notice", "cap"}
 )
 
 
@@ -72,6 +72,7 @@ def _conditions(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[
     yield _copies_seen(final, policies, now=now)
     yield _marker(facts)
     yield _registry(facts, policies, now=now)
+    yield _subscription(facts)
     yield _hold(facts.standing)
     yield _freeze(facts.standing)
     yield _notice(tenant, facts.standing, policies, now=now)
@@ -197,6 +198,16 @@ def _registry(facts: Facts, policies: Policies, *, now: datetime) -> Safeguard:
         case seen:
             regions = ", ".join(seen.answered())
             return Safeguard("registry", True, f"it knows every anchor that {regions} shows")
+
+
+def _subscription(facts: Facts) -> Safeguard:
+    match facts.subscription:
+        case Present(seen):
+            return Safeguard("subscription", not seen.lasts, seen.finding)
+        case Gone():
+            return Safeguard("subscription", True, "billing has never heard of it")
+        case Unreachable(reason):
+            return Safeguard("subscription", False, f"nobody could say whether it is still paid for: {reason}")
 
 
 def _hold(standing: Standing | None) -> Safeguard:

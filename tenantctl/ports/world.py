@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tenantctl.model.policy import Policies
+from tenantctl.ports.billing import Subscriptions
 from tenantctl.ports.databases import Databases, Scratch
 from tenantctl.ports.decisions import Decisions
 from tenantctl.ports.instances import Instances
@@ -29,6 +30,10 @@ class World(Protocol):
     @property
     def decisions(self) -> Decisions:
         """What people decided: freezes, holds, approvals."""
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Whether somebody still pays for a tenant."""
 
     @property
     def databases(self) -> Databases:
@@ -77,6 +82,7 @@ class AssembledWorld:
 
     registry: Registry
     decisions: Decisions
+    subscriptions: Subscriptions
     databases: Databases
     replication: Replication
     scratch: Scratch

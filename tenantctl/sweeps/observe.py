@@ -49,6 +49,7 @@ def observe(world: World, tenant: Tenant) -> Facts:
         moves=moves,
         replication=NOT_LOOKED if move is None else world.replication.look(move.source, move.target),
         registry=registry_seen(world) if tenant.state is State.DEACTIVATED or erased else NOT_LOOKED,
+        subscription=world.subscriptions.look(tenant.uid) if tenant.state is State.DEACTIVATED else NOT_LOOKED,
         prepared=_is_prepared(world, tenant, database),
         formers=look_at_formers(world, tenant, residues) if tenant.state in REMEMBERING else (),
         waiting=None if placed or tenant.state is not State.REQUESTED else look_at_waiting(world, tenant),

@@ -13,7 +13,7 @@ BANNED = {"util", "utils", "manager", "managers", "handler", "handlers", "helper
 
 AT_THE_TOP = {".ci", "benchmarks", "docs", "policies", "tenantctl", "terraform", "tests"}
 FLOORS = {"entrypoints", "adapters", "sweeps", "engine", "ports", "model", "localcloud"}
-ROOMS = {"onboarding", "relocation", "offboarding", "custody", "evidence", "backups", "placement"}
+ROOMS = {"onboarding", "relocation", "offboarding", "custody", "billing", "evidence", "backups", "placement"}
 BESIDE_THE_ROOMS = {
     "__init__.py",
     "__main__.py",
@@ -29,6 +29,7 @@ FILES_OF_A_ROOM = {
     "offboarding": {"request.py", "planning.py", "steps.py", "safeguards.py"},
     "evidence": {"anchoring.py", "restored.py", "steps.py"},
     "backups": {"planning.py", "steps.py", "schedule.py", "retention.py"},
+    "billing": {"request.py", "standing.py", "publishing.py"},
     "placement": {"planning.py", "residency.py", "nearest.py"},
     "sweeps": {"observe.py", "planning.py", "tenants.py"},
 }

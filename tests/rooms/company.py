@@ -12,6 +12,7 @@ from functools import cached_property
 
 import pytest
 
+from tenantctl.adapters.memory.billing import MemoryBilling
 from tenantctl.adapters.memory.databases import MemoryDatabase, MemoryDatabases, MemoryInstances, MemoryScratch
 from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.fuse import Crash, Fuse, fused
@@ -50,6 +51,7 @@ class Company:
     def __post_init__(self) -> None:
         self.registry = MemoryRegistry(self.clock)
         self.decisions = MemoryDecisions(self.registry)
+        self.billing = MemoryBilling(self.registry)
         self.servers = MemoryInstances()
         self.databases = MemoryDatabases(self.servers)
         self.replication = MemoryReplication(self.servers)
@@ -80,6 +82,7 @@ class Company:
         return AssembledWorld(
             registry=self.registry,
             decisions=self.decisions,
+            subscriptions=self.billing,
             databases=self.databases,
             replication=self.replication,
             scratch=self.scratch,
@@ -198,6 +201,7 @@ def fused_world(world: AssembledWorld, fuse: Fuse) -> AssembledWorld:
         world,
         registry=fused(world.registry, fuse),
         decisions=fused(world.decisions, fuse),
+        subscriptions=fused(world.subscriptions, fuse),
         databases=fused(world.databases, fuse),
         replication=fused(world.replication, fuse),
         scratch=fused(world.scratch, fuse),

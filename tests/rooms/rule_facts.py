@@ -17,6 +17,7 @@ from tenantctl.model.backup import (
     RetentionClass,
     VerificationLevel,
 )
+from tenantctl.model.billing import SubscriptionSeen
 from tenantctl.model.decisions import Act, CapCount, CapSeen, Notice, Standing
 from tenantctl.model.facts import DatabaseSeen, Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
@@ -157,6 +158,7 @@ def ripe_facts(*, now: datetime = DESTROY_AFTER) -> Facts:
         database=MARKED,
         logins=CLOSED_LOGINS,
         registry=registry_as_it_was(),
+        subscription=Present(SubscriptionSeen(lasts=False, finding="every subscription has ended")),
         standing=standing(),
     )
 

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tenantctl.model.backup import BackupState, CopyState, RetentionClass, VerificationLevel
+from tenantctl.model.billing import SubscriptionSeen
 from tenantctl.model.decisions import Act, Approval, CapCount, CapSeen, Proposal
 from tenantctl.model.facts import DatabaseSeen, Facts, LoginsSeen
 from tenantctl.model.lifecycle import State
@@ -112,6 +113,8 @@ SPOILT: Mapping[str, tuple[Spoil, set[str]]] = {
     "the database is gone already": (of_facts(database=Gone()), {"marker"}),
     "the database could not be looked at": (of_facts(database=SILENT), {"marker"}),
     "nobody asked what people decided": (of_facts(standing=None), {"hold", "freeze", "notice", "cap"}),
+    "nobody could say whether it is paid for": (of_facts(subscription=SILENT), {"subscription"}),
+    "it is still paid for": (of_facts(subscription=Present(SubscriptionSeen(True, "it lasts"))), {"subscription"}),
     "it is under a hold": (of_standing(holds=(HELD,)), {"hold"}),
     "its region is frozen": (of_standing(freezes=(FROZEN,)), {"freeze"}),
     "no notice was put out": (of_facts(standing=standing(notices=False)), {"notice"}),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from tenantctl.adapters.memory.billing import MemoryBilling
 from tenantctl.adapters.memory.databases import MemoryInstances, MemoryScratch
 from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.fuse import Crash
@@ -160,6 +161,7 @@ class Town:
         return AssembledWorld(
             registry=self.registry,
             decisions=self.decisions,
+            subscriptions=MemoryBilling(self.registry),
             databases=self.databases,
             replication=MemoryReplication(self.servers),
             scratch=self.scratch,

@@ -1,0 +1,1 @@
+"""Billing: what is done with its events, and what it is told."""

@@ -1,0 +1,1 @@
+"""The HTTP service: what billing and the mailer call."""
