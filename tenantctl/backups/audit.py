@@ -88,7 +88,7 @@ class LookAtCopies:
         silent: list[str] = []
         as_they_were: list[tuple[Copy, Present[ObjectSeen]]] = []
         ahead = timedelta(hours=work.world.policies.backups.look_at_copies_every_hours) / 2
-        for copy in _whose_turn_it_is(work, now=work.world.registry.now() + ahead):
+        for copy in _whose_turn_it_is(work, now=work.world.registry.now(), ahead=ahead):
             work.heartbeat.check()
             sight = self._look(work, copy)
             if isinstance(sight, Unreachable):
@@ -202,9 +202,9 @@ def _tell_of_overdue(work: Work) -> None:
                 writes.clear_alarm(COPY_OVERDUE)
 
 
-def _whose_turn_it_is(work: Work, *, now: datetime) -> Sequence[Copy]:
+def _whose_turn_it_is(work: Work, *, now: datetime, ahead: timedelta = timedelta(0)) -> Sequence[Copy]:
     registry, uid, policy = work.world.registry, work.tenant.uid, work.world.policies.backups
-    return list(copies_to_look_at(registry.backups(uid), registry.open_residues(uid), policy, now=now))
+    return list(copies_to_look_at(registry.backups(uid), registry.open_residues(uid), policy, now=now, ahead=ahead))
 
 
 def _unsettled(work: Work) -> Iterable[Copy]:

@@ -248,13 +248,22 @@ def unsettled_copies(backups: Iterable[Backup], residues: Iterable[Residue] = ()
 
 
 def copies_to_look_at(
-    backups: Iterable[Backup], residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
+    backups: Iterable[Backup],
+    residues: Iterable[Residue],
+    policy: BackupsPolicy,
+    *,
+    now: datetime,
+    ahead: timedelta = timedelta(0),
 ) -> Iterator[Copy]:
-    """The copies whose turn it is; those that are to be made again are looked at by whoever makes them."""
+    """The copies whose turn it is, or will be so soon; those to be made again are looked at by whoever makes them.
+
+    One that was never seen is not looked at ahead of its turn: until then, that it is not there proves nothing.
+    """
     known, places = unsettled(backups), tuple(residues)
     repaired = {copy.residue_id for one in known for copy in missing_copies(one, places, policy, now=now)}
     for copy in unsettled_copies(known, places):
-        if next_sight(copy, policy) <= now and copy.residue_id not in repaired:
+        until = now if copy.seen_at is None else now + ahead
+        if next_sight(copy, policy) <= until and copy.residue_id not in repaired:
             yield copy
 
 

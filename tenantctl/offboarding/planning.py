@@ -220,6 +220,8 @@ def _closing(facts: Facts) -> Iterator[Step]:
 
     Each cancellation has a closing of its own: one that came after a reinstatement
     which nobody had carried out yet does not inherit the grace of the one before.
+    That one did not last is written down before the logins are closed again: a worker
+    that dies between the two must not leave them closed, as if they had been all along.
     """
     tenant = facts.tenant
     seen_closed = (
@@ -232,6 +234,8 @@ def _closing(facts: Facts) -> Iterator[Step]:
     reason = "the login was found open again" if earlier else "no new session, and the open ones end"
     if seen_closed and earlier:
         reason = f"cancelled anew with effect from {rfc3339(tenant.intent_effective_at)}"
+    elif earlier:
+        yield Step(Do.RECORD_OPENING, tenant.uid, "the closing on record did not last", earlier)
     yield Step(Do.CLOSE_LOGINS, tenant.uid, reason)
     yield Step(Do.RECORD_CLOSING, tenant.uid, "grace counts from when the logins are seen closed", earlier)
 

@@ -44,6 +44,27 @@ class MarkDeactivating:
             writes.move(Event.CANCELLATION_EFFECTIVE, intent=work.tenant.intent_id)
 
 
+class RecordOpening:
+    """Takes back when the logins were closed, since they were found open; the step's argument is that moment."""
+
+    journals_itself = True
+
+    def is_done(self, work: Work, step: Step) -> bool:
+        """Whether that closing is on record no more."""
+        closed_at = work.world.registry.tenant(work.tenant.uid).logins_closed_at
+        return closed_at is None or closed_at.isoformat() != step.argument
+
+    def guard(self, work: Work, step: Step) -> Iterable[Blocker]:
+        """It only ever puts a destruction off."""
+        return ()
+
+    def act(self, work: Work, step: Step) -> None:
+        """The end of grace stands as it is, until the next closing moves it later."""
+        with work.world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
+            writes.doubt_closing()
+            writes.journal("logins-found-open", closed_at=step.argument)
+
+
 class CloseLogins:
     """Refuses log-ins and ends sessions."""
 

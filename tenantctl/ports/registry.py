@@ -98,6 +98,9 @@ class FencedWrites(MoveWrites, Protocol):
     def record_closing(self, closed_at: datetime, destroy_after: datetime) -> None:
         """Writes both at once. Once written, `destroy_after` only ever moves later."""
 
+    def doubt_closing(self) -> None:
+        """Forgets `logins_closed_at` alone, which did not last; `destroy_after` stands, and only ever moves later."""
+
     def clear_closing(self) -> None:
         """Forgets `logins_closed_at` and `destroy_after`: the customer came back."""
 

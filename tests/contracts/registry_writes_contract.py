@@ -76,6 +76,19 @@ class WritesContract:
         found = office.registry.tenant(tenant.uid)
         assert (found.logins_closed_at, found.destroy_after) == (later, dates[2][1])
 
+    def test_a_closing_is_doubted_and_its_grace_stands(self, office: Office) -> None:
+        """Found open: since when it was closed is forgotten, until the next closing; the end of grace is not."""
+        tenant, lease = office.led_to(*CLOSING)
+        closed = office.registry.now()
+        until = closed + timedelta(days=21)
+        office.write(lease, lambda writes: writes.record_closing(closed, until))
+        office.write(lease, lambda writes: writes.doubt_closing())
+        doubted = office.registry.tenant(tenant.uid)
+        assert (doubted.logins_closed_at, doubted.destroy_after) == (None, until)
+        office.write(lease, lambda writes: writes.record_closing(closed, closed))
+        again = office.registry.tenant(tenant.uid)
+        assert (again.logins_closed_at, again.destroy_after) == (closed, until)
+
     def test_only_who_comes_back_is_let_off(self, office: Office) -> None:
         """Clearing the dates of a tenant that is not active again is a bug, and is not written."""
         tenant, lease = office.led_to(*CLOSING)

@@ -131,8 +131,13 @@ def done_is_done(town: Town, told: Happening) -> Iterator[str]:
 
 
 def within_rpo_or_alarmed(town: Town, life: Life) -> Iterator[str]:
-    """41: an active tenant has a backup within the stated hours that opens in two regions, or an open alarm."""
+    """41: an active tenant has a backup within the stated hours that opens in two regions, or an open alarm.
+
+    One whose worker gave way to a newer request is due again at once: it is asked about when that turn is over.
+    """
     book = town.registry.book(life.uid)
+    if book.tenant.due_at <= town.moment:
+        return
     if book.tenant.state is not State.ACTIVE or book.alarms or book.lease is not None:
         return
     oldest = town.moment - timedelta(hours=town.policies.backups.rpo_hours)

@@ -4,13 +4,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tenantctl.adapters.memory.fuse import Crash
 from tenantctl.engine.actions import Work
 from tenantctl.engine.heartbeat import Heartbeat
 from tenantctl.engine.worker import LEASE_FOR
-from tenantctl.model.backup import BackupState, CopyState
+from tenantctl.model.backup import BackupState, CopyState, RetentionClass
 from tenantctl.model.errors import LeaseLost
 from tenantctl.model.plan import Do, Plan, Step
 from tenantctl.model.sighting import Present
+from tenantctl.model.tenant import Hosting
 from tenantctl.offboarding.destruction import DropDatabase
 from tenantctl.ports.vault import ObjectSeen
 from tests.rooms.company import HOME, PARTNER, Company
@@ -105,3 +107,48 @@ def test_a_worker_that_wakes_up_leaves_no_key_behind(monkeypatch: pytest.MonkeyP
         assert isinstance(names, Present)
         assert not [name for name in names.value if failed.id in name]
     assert "key-shredded" in company.events(tenant)
+
+
+def test_a_worker_that_dies_once_it_has_closed_again_leaves_no_old_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login was found open and closed: whoever comes next counts grace from there, though all looks as before."""
+    company = Ticking()
+    tenant = company.deactivated()
+    company.advance(days=20)
+    company.databases.open_logins(tenant.hosting)
+    close = company.databases.close_logins
+
+    def close_and_die(hosting: Hosting) -> None:
+        close(hosting)
+        raise Crash("just then")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(company.databases, "close_logins", close_and_die)
+        with pytest.raises(Crash):
+            company.run()
+    assert not company.can_log_in(tenant.hosting)
+    closed_at = company.moment
+    for _ in range(20):
+        company.advance(days=1)
+        company.run()
+    assert company.has_database(tenant), "the old grace is over, and it has been closed for 20 days"
+    after = company.registry.tenant(tenant.uid)
+    assert after.destroy_after is not None
+    assert after.destroy_after >= closed_at + timedelta(days=21)
+    finals = [one for one in company.registry.backups(tenant.uid) if one.retention_class is RetentionClass.FINAL]
+    assert max(one.begun_at for one in finals) > closed_at, "what was written while it was open is in a final backup"
+
+
+def test_what_was_only_intended_is_not_looked_for_ahead_of_its_time() -> None:
+    """Other copies are looked at some hours ahead; this one may still be sealed, by who sleeps, until a day is over."""
+    company = Ticking()
+    tenant = company.create()
+    company.advance(days=1)
+    for hour in range(48):
+        company.servers.dump_breaks_after = 0 if hour < 10 else None
+        company.run()
+        backups = company.registry.backups(tenant.uid)
+        for copy in (copy for one in backups if one.state is BackupState.FAILED for copy in one.copies):
+            assert (copy.state is CopyState.INTENDED) or company.moment >= copy.intended_at + timedelta(days=1)
+        company.advance(hours=1)
+    failed = [one for one in company.registry.backups(tenant.uid) if one.state is BackupState.FAILED]
+    assert {copy.state for one in failed for copy in one.copies} == {CopyState.ABSENT}

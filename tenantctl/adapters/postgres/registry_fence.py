@@ -111,6 +111,10 @@ class PostgresFencedWrites:
         """Writes both dates; a date that stands is only ever moved later."""
         self._change(**later_closing(self._tenant, closed_at, destroy_after))
 
+    def doubt_closing(self) -> None:
+        """Forgets one of both dates."""
+        self._change(logins_closed_at=None)
+
     def clear_closing(self) -> None:
         """Forgets both dates."""
         self._change(logins_closed_at=None, destroy_after=None)
