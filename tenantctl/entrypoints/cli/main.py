@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "approval": ("approval", "approval", "What waits for two people."),
     "approve": ("approval", "approve", "Say yes to what has a digest; two people must."),
     "backup": ("backup", "backup", "Make, list and verify backups."),
+    "billing": ("billing", "billing", "Subscriptions as billing told them, and dead letters."),
     "certificate": ("certificate", "certificate", "Certificates of destruction: issue and verify."),
     "completion": ("completion", "completion", "Print the script for your shell's completion."),
     "doctor": ("doctor", "doctor", "Check everything that the promises rest on."),
@@ -28,6 +29,7 @@ COMMANDS: Final = {
     "registry": ("registry", "registry", "Whether the registry is what it was; anchors."),
     "residue": ("journal", "residue", "Every place that holds a tenant's bytes, until when."),
     "run": ("work", "run", "Do what is due: one sweep over all tenants."),
+    "serve": ("serve", "serve", "Take billing's events over HTTP."),
     "unfreeze": ("freeze", "unfreeze", "Let deactivation and destruction go on."),
     "tenant": ("tenant", "tenant", "Create, list, explain, cancel and reinstate tenants."),
 }
