@@ -44,7 +44,8 @@ def plan_move(facts: Facts, move: Move, *, unwanted: str | None, now: datetime) 
                 steps = tuple(_onward(facts, move, seen, now=now))
             case Unreachable(reason):
                 silent = Blocker("move-silent", f"it is not known how far the move is: {reason}", alarm=True)
-                return Plan(facts.tenant.uid, "move", blockers=(silent,), next_look=now + POLL)
+                opening = () if move.dumped_because is not None else tuple(_letting_in(facts))
+                return Plan(facts.tenant.uid, "move", opening, (silent,), next_look=now + POLL)
             case Gone():
                 steps = ()
     return Plan(facts.tenant.uid, "move", steps, next_look=now + POLL, because=_waiting_for(facts, move, now=now))
@@ -58,6 +59,11 @@ def is_urgent(facts: Facts, move: Move, *, unwanted: str | None) -> bool:
 def _onward(facts: Facts, move: Move, seen: ReplicationSeen, *, now: datetime) -> Iterator[Step]:
     uid, target = facts.tenant.uid, move.target
     where = f"{target.instance} in {target.region}"
+    follows = move.schema_digest is not None and seen.digest is not None and seen.slot and seen.subscribed
+    if follows and not seen.lost and seen.in_step(LAG_MAX) and now >= (move.not_before or now):
+        yield Step(Do.CUT_OVER, uid, f"{where} follows in step")
+        return
+    yield from _letting_in(facts)
     if seen.lost:
         yield Step(Do.BEGIN_MOVE_ANEW, uid, "the source gave up the log that the target had still to read")
         return
@@ -66,10 +72,8 @@ def _onward(facts: Facts, move: Move, seen: ReplicationSeen, *, now: datetime) -
             yield Step(Do.STOP_REPLICATION, uid, "what was copied is not what is there now")
         yield Step(Do.MAKE_TARGET, uid, f"roles, database and marker of generation {target.generation} on {where}")
         yield Step(Do.COPY_SCHEMA, uid, "everything but rows")
-    if move.schema_digest is None or seen.digest is None or not (seen.slot and seen.subscribed):
+    if not follows:
         yield Step(Do.START_REPLICATION, uid, f"the rows are copied to {where} while the customer works")
-    elif seen.in_step(LAG_MAX) and now >= (move.not_before or now):
-        yield Step(Do.CUT_OVER, uid, f"{where} follows in step")
 
 
 def _onward_by_dump(facts: Facts, move: Move, *, now: datetime) -> Iterator[Step]:
@@ -97,6 +101,12 @@ def _overdue(move: Move, *, now: datetime) -> str | None:
     if move.dumped_by is None or now < move.dumped_by or move.accepted_seconds is None:
         return None
     return f"it took longer than the {brief(timedelta(seconds=move.accepted_seconds))} that its customer agreed to"
+
+
+def _letting_in(facts: Facts) -> Iterator[Step]:
+    """Nobody stands outside while the copy does not follow: a fence fell, and its worker or the target went away."""
+    if _is_closed(facts):
+        yield Step(Do.OPEN_LOGINS, facts.tenant.uid, "the cut-over did not come to its end, and cannot at once")
 
 
 def _is_closed(facts: Facts) -> bool:

@@ -71,6 +71,8 @@ CASES_OF_MOVES: Final[Mapping[str, tuple[Facts, datetime]]] = {
     "moving-copying": (_moving(COPIED, COPYING), ASKED),
     "moving-its-moment": (_moving(COPIED, FOLLOWING), ASKED),
     "moving-fenced": (_moving(COPIED, FOLLOWING, logins=CLOSED_LOGINS), ASKED),
+    "moving-fenced-behind": (_moving(COPIED, replace(FOLLOWING, lag=None), logins=CLOSED_LOGINS), ASKED),
+    "moving-fenced-silent": (_moving(COPIED, "no answer within 10 s", logins=CLOSED_LOGINS), ASKED),
     "moving-log-lost": (_moving(COPIED, replace(FOLLOWING, lost=True)), ASKED),
     "moving-schema-changed": (_moving(MOVE, FOLLOWING), ASKED),
     "moving-by-dump": (_moving(DUMPED, NOTHING), ASKED),

@@ -231,6 +231,21 @@ def test_an_instance_that_goes_away_is_waited_for(silent: str) -> None:
     assert company.alarms(tenant) == set()
 
 
+def test_nobody_stands_outside_while_the_target_is_away() -> None:
+    """A worker died behind the fence, and then the target did: the customer is let in where it was, and moves later."""
+    company = a_company()
+    tenant = backed_up(company)
+    ask(company, tenant, not_before=company.clock().replace(hour=23))
+    works(company, tenant)
+    company.databases.close_logins(tenant.hosting)
+    company.servers[NEW_PLACE].reachable = False
+    works(company, tenant, sweeps=1)
+    assert company.can_log_in(tenant.hosting)
+    company.servers[NEW_PLACE].reachable = True
+    company.advance(hours=12)
+    assert works(company, tenant, sweeps=6).hosting.instance == NEW_PLACE
+
+
 def test_what_is_refused_changes_nothing() -> None:
     """One clear sentence each."""
     company = a_company()
