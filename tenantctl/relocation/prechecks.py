@@ -44,7 +44,8 @@ def reasons_to_dump(found: Inspection, here: Readiness, policy: MovesPolicy) -> 
         if names:
             yield Reason(kind, f"{_named(names)} {'has' if len(names) == 1 else 'have'} {why}")
     if found.large_objects:
-        yield Reason("large objects", f"{found.large_objects} large objects stand in no replicated log")
+        count = "1 large object stands" if found.large_objects == 1 else f"{found.large_objects} large objects stand"
+        yield Reason("large objects", f"{count} in no replicated log")
     if not here.logical:
         yield Reason("a log that is not decoded", "the log of its instance is not written for replication")
 

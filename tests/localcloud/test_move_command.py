@@ -12,10 +12,11 @@ from tests.localcloud.company import HOME, PLACE, Company, throw_away_company
 PARTNER = "us-central1"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def company() -> Iterator[Company]:
     with throw_away_company(HOME, PARTNER) as made:
-        made.do("tenant", "create", "acme", "--based-in", PLACE, "--wait")
+        for name in ("acme", "museum"):
+            made.do("tenant", "create", name, "--based-in", PLACE, "--wait")
         yield made
 
 
@@ -61,3 +62,29 @@ def test_a_tenant_moves_while_its_customer_writes(company: Company) -> None:
     again = company.ask("tenant", "move", "acme", "--to", PARTNER)
     assert (again.code, "it is there already" in again.err) == (3, True)
     assert company.ask("tenant", "move", "acme", "--undo").code == 3
+
+
+def test_what_no_replication_carries_moves_by_a_dump_that_was_agreed_to(company: Company) -> None:
+    """A large object, rows that nothing tells apart and unlogged ones: told, agreed to, and all there."""
+    before = json.loads(company.do("tenant", "rotate-password", "museum", "-o", "json"))["password"]
+    with company.session("museum", before, autocommit=True) as cursor:
+        cursor.execute("CREATE TABLE notes (it json); INSERT INTO notes SELECT '{}' FROM generate_series(1, 9)")
+        cursor.execute("CREATE UNLOGGED TABLE quick AS SELECT generate_series(1, 7) AS id")
+        cursor.execute("CREATE TABLE kept (id int GENERATED ALWAYS AS IDENTITY); INSERT INTO kept DEFAULT VALUES")
+        cursor.execute("CREATE TABLE paper (scan oid); INSERT INTO paper SELECT lo_from_bytea(0, 'a scan')")
+    dry = company.do("tenant", "move", "museum", "--to", PARTNER, "--dry-run")
+    for told in ("1 large object stands", "public.notes has neither", "public.quick has rows", "out for about"):
+        assert told in dry
+    refused = company.ask("tenant", "move", "museum", "--to", PARTNER)
+    assert (refused.code, "--accept-downtime" in refused.err) == (3, True)
+    assert company.ask("tenant", "move", "museum", "--to", PARTNER, "--accept-downtime", "soon").code == 2
+    told = company.do("tenant", "move", "museum", "--to", PARTNER, "--accept-downtime", "1h", "--wait", "-o", "json")
+    asked = json.loads(told)
+    assert asked["move"]["dumped_because"] == "rows that nothing tells apart, unlogged tables, large objects"
+    shown = company.tenant("museum")
+    assert (shown["state"], shown["hosting"]["region"]) == ("active", PARTNER)
+    with company.session("museum", asked["password"]) as cursor:
+        cursor.execute("SELECT (SELECT count(*) FROM notes), (SELECT count(*) FROM quick), lo_get(scan) FROM paper")
+        assert tuple(cursor.fetchone()) == (9, 7, b"a scan")
+        cursor.execute("INSERT INTO kept DEFAULT VALUES RETURNING id")
+        assert tuple(cursor.fetchone()) == (2,)

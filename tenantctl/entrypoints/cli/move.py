@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tenantctl.entrypoints.cli.arrival import cause_option, party_option
-from tenantctl.entrypoints.cli.moments import moment_of
+from tenantctl.entrypoints.cli.moments import duration_of, moment_of
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,15 @@ PAUSE_SECONDS = 1.0
 @click.argument("name", metavar="TENANT")
 @click.option("--to", "to", metavar="REGION|nearest", help="Where to; nearest is the closest that has room now.")
 @click.option("--at", "at", metavar="TIME", help="Cut over no earlier; the copying begins at once.")
-@click.option("--dry-run", is_flag=True, help="Only say whether it may move, and how.")
+@click.option(
+    "--accept-downtime",
+    "accept",
+    metavar="DURATION",
+    help="How long its customer agreed to be out, such as 90s, 30m or 2h; no longer.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Only say whether it may move, how, and for how long its customer is out."
+)
 @click.option("--undo", is_flag=True, help="Have a tenant that moves stay where it is; until the cut-over.")
 @click.option("--wait", is_flag=True, help="Work on it, and wait for its end.")
 @cause_option
@@ -32,6 +40,7 @@ def move_command(
     name: str,
     to: str | None,
     at: str | None,
+    accept: str | None,
     dry_run: bool,
     undo: bool,
     wait: bool,
@@ -43,15 +52,21 @@ def move_command(
 
     The database gets new names and a new password in the new place; the
     password is shown now, and opens from the cut-over on. The old place is
-    kept, sealed, for a week at least. What replication cannot carry is
-    refused, with what stands in the way.
+    kept, sealed, for some days at least.
+
+    What replication cannot carry (large objects, unlogged rows, large tables
+    without a key) is dumped and restored, with its customer out meanwhile: only
+    with --accept-downtime, of at least what --dry-run says. If it takes longer
+    than that, the move is undone. --at is then the moment at which the customer
+    is sent away.
     """
     from tenantctl.bootstrap import opened_world
     from tenantctl.relocation.request import check_move, request_move, request_undo
 
-    if undo == (to is not None) or (undo and (at or dry_run)):
+    if undo == (to is not None) or (undo and (at or accept or dry_run)):
         raise click.UsageError("Name --to REGION, or --undo alone.")
     moment = moment_of(at, "--at")
+    accepted = duration_of(accept, "--accept-downtime", like=("90s", "30m", "2h", "1d"))
     with opened_world(looks_only=dry_run) as world:
         one = world.registry.find(name)
         if to is None:
@@ -59,10 +74,16 @@ def move_command(
         else:
             region = _nearest(world, one) if to == "nearest" else to
             if dry_run:
-                _tell_checked(one, check_move(world, one, region, not_before=moment), output)
+                _tell_checked(one, check_move(world, one, region, accepted=accepted, not_before=moment), output)
                 return
             move, password = request_move(
-                world, one, region, cause=cause, instructing_party=instructed_by, not_before=moment
+                world,
+                one,
+                region,
+                cause=cause,
+                instructing_party=instructed_by,
+                accepted=accepted,
+                not_before=moment,
             )
         if output == "json":
             print_json({"move": {**vars(move), "verifier": None}, "login": move.target.login, "password": password})
@@ -91,7 +112,7 @@ def _tell(tenant: "Tenant", move: "Move", password: str | None) -> None:
     if password is None:
         click.echo(f"Tenant {tenant.label} stays in {move.source_region}; what was copied is taken away.")
         return
-    click.echo(f"Tenant {tenant.label} moves to {move.region} ({move.instance}); its customer works on meanwhile.")
+    click.echo(f"Tenant {tenant.label} moves to {move.region} ({move.instance}): {_how_long(move)}.")
     click.echo(f"From the cut-over on: database {move.target.database}, login {move.target.login}")
     click.echo(f"Password, shown this once: {password}")
 
@@ -100,15 +121,32 @@ def _tell_checked(tenant: "Tenant", checked: "Checked", output: Output) -> None:
     if output == "json":
         print_json(checked)
         return
+    from tenantctl.model.calendar import brief
+
     found = checked.found
     click.echo(f"{found.size / 1e6:.1f} MB in {found.tables} tables, {found.sequences} sequences.")
+    way = "by a dump and a restore" if checked.dumped_because else "while its customer works"
     if checked.obstacles:
-        click.echo(f"Tenant {tenant.label} cannot be moved while its customer works:")
+        click.echo(f"Tenant {tenant.label} cannot be moved as asked:")
         for obstacle in checked.obstacles:
             click.echo(f"  {obstacle}")
-        return
-    click.echo(f"Tenant {tenant.label} may move to {checked.region} while its customer works.")
-    click.echo("Downtime: some seconds, and as long as it takes to read the database once.")
+    else:
+        for reason in checked.dumped_because:
+            click.echo(f"No replication carries it: {reason.told}.")
+        click.echo(f"Tenant {tenant.label} may move to {checked.region} {way}.")
+    click.echo(f"Downtime: about {brief(checked.expected)}, from its size and the policy's rates.")
+
+
+def _how_long(move: "Move") -> str:
+    """What its customer is to expect."""
+    from datetime import timedelta
+
+    from tenantctl.model.calendar import brief
+
+    expected, accepted = (brief(timedelta(seconds=one or 0)) for one in (move.expected_seconds, move.accepted_seconds))
+    if move.dumped_because is None:
+        return f"its customer works on meanwhile, and is out for about {expected} at the end"
+    return f"it is dumped because of {move.dumped_because}, its customer out for about {expected}, at most {accepted}"
 
 
 def _wait(world: "World", tenant: "Tenant", *, quiet: bool) -> None:

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tenantctl.entrypoints.cli.moments import duration_of
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from tenantctl.onboarding.importing import Examined
 
 
@@ -89,7 +88,7 @@ def export_command(name: str, to: str, reference: str, link_valid: str | None, o
     from tenantctl.custody.export_link import check_link, sign_link
 
     in_bucket = to.startswith("gs:")
-    valid = _duration(link_valid)
+    valid = duration_of(link_valid, "--link-valid", like=("24h", "3d"))
     if valid is not None and not in_bucket:
         raise click.UsageError("--link-valid goes with -o gs:// alone.")
     basis, link = Basis(Ground.CUSTOMER_REQUEST, reference), None
@@ -115,17 +114,6 @@ def export_command(name: str, to: str, reference: str, link_valid: str | None, o
     if link is not None:
         click.echo(f"For the customer, {link_valid} from now on; whoever has it can fetch the archive:")
         click.echo(f"  {link}")
-
-
-def _duration(text: str | None) -> "timedelta | None":
-    """How long, written as 24h or 3d."""
-    from datetime import timedelta
-
-    if text is None:
-        return None
-    if len(text) < 2 or not text[:-1].isdecimal() or text[-1] not in "hd" or not int(text[:-1]):
-        raise click.BadParameter(f"{text!r} is no time like 24h or 3d.", param_hint="--link-valid")
-    return timedelta(hours=int(text[:-1]) * (24 if text[-1] == "d" else 1))
 
 
 def _tell_examined(examined: "Examined", output: Output) -> None:
