@@ -58,7 +58,7 @@ def check_move(
 ) -> Checked:
     """Whether a tenant may move to a region, and what its database consists of; changes nothing.
 
-    A tenant that `leaves_instance` may stay in its region, on another instance, whatever the word on that region.
+    A tenant that `leaves_instance`, or whose instance takes no more, may stay in its region, whatever the word on that.
     What no replication carries is dumped, and only for a downtime that was `accepted`.
 
     Raises:
@@ -102,7 +102,9 @@ def request_move(
         world, tenant, region, accepted=accepted, not_before=not_before, leaves_instance=leaves_instance
     )
     if checked.obstacles:
-        raise Refused(f"Tenant {tenant.label} cannot be moved: {'; '.join(checked.obstacles)}.", hint=_hint(checked))
+        raise Refused(
+            f"Tenant {tenant.label} cannot be moved: {'; '.join(checked.obstacles)}.", hint=what_to_do(checked)
+        )
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with leased(world, tenant) as heartbeat, world.registry.fenced(heartbeat.lease) as writes:
         now = writes.tenant
@@ -161,7 +163,8 @@ def _not_agreed(to_dump: Sequence[Reason], expected: timedelta, accepted: timede
         yield f"{because}: it has to be dumped and restored, with its customer out for about {brief(expected)}"
 
 
-def _hint(checked: Checked) -> str:
+def what_to_do(checked: Checked) -> str:
+    """What to do about what stands in the way of a move."""
     if checked.dumped_because:
         least = brief(checked.expected)
         return f"Tell the customer beforehand, and say what it agreed to: --accept-downtime {least} or more."
@@ -211,7 +214,7 @@ def _objections(
         yield f"it is {tenant.state}"
     if tenant.wanted is not Wanted.LIVING:
         yield "it is leaving"
-    if tenant.hosting.region == region and not leaves_instance:
+    if tenant.hosting.region == region and not (leaves_instance or _is_draining(world, tenant.hosting.instance)):
         yield "it is there already"
     if not_before is not None and not_before < world.registry.now():
         yield f"{rfc3339(not_before)} has passed"
@@ -229,3 +232,7 @@ def _objections(
         yield f"it lies outside {required}, where this tenant's data is kept"
     elif required is not None and (objection := partner_objection(region, required, policy, jurisdictions)):
         yield objection
+
+
+def _is_draining(world: World, instance: str) -> bool:
+    return any(one.name == instance and one.state is InstanceState.DRAINING for one in world.registry.instances())

@@ -20,7 +20,7 @@ from tenantctl.model.tenant import Instance, InstanceState, Tenant
 from tenantctl.placement.elsewhere import check_region
 from tenantctl.ports.world import World
 from tenantctl.relocation.leaving import NEAREST, Goes, Leaver, Leaving, Way, plan_leaving
-from tenantctl.relocation.request import check_move, request_move
+from tenantctl.relocation.request import check_move, request_move, what_to_do
 from tenantctl.sweeps.answering import answering, for_tenants
 from tenantctl.sweeps.observe import observe_and_plan
 from tenantctl.sweeps.tenants import ACTIONS
@@ -34,7 +34,8 @@ class TenantMove:
 
     `outcome` is `moved`, `waiting` (run it again), `undone`, `refused` or `stays`; of a look beforehand `moves` or
     `goes-on` instead of the first three; `begun` of one that was asked to move just now. `database`, `login` and
-    `password` are those of the new place; the password is None where it was shown by an earlier run.
+    `password` are those of the new place; the password is None where it was shown by an earlier run. `out_seconds` is
+    for how long its customer is expected to be out.
     """
 
     uid: str
@@ -45,6 +46,7 @@ class TenantMove:
     instance: str | None
     reason: str
     seconds: float = 0.0
+    out_seconds: int | None = None
     database: str | None = None
     login: str | None = None
     password: str | None = None
@@ -107,10 +109,10 @@ def look_at_leaving(world: World, ways: Sequence[Way], asked: Asked) -> Sequence
         try:
             checked = check_move(world, way.tenant, way.region, leaves_instance=True)
         except TenantctlError as trouble:
-            return replace(_of(way), outcome="refused", reason=trouble.sentence)
+            return _put_off(way, trouble)
         if checked.obstacles:
-            return replace(_of(way), outcome="refused", reason="; ".join(checked.obstacles))
-        return _of(way)
+            return _put_off(way, Refused(f"{'; '.join(checked.obstacles)}.", hint=what_to_do(checked)))
+        return replace(_of(way), out_seconds=checked.expected_seconds)
 
     return side_by_side(look, ways, asked.limit)
 
@@ -160,7 +162,7 @@ def _move(world: World, way: Way, asked: Asked, told: Told, progress: Progress) 
     try:
         if move is None:
             if way.region is None:
-                raise Refused("It goes nowhere.")  # noqa: TRY301 - told as others
+                raise Refused("It goes nowhere.")
             party = asked.instructing_party
             move, password = request_move(
                 world, way.tenant, way.region, cause=asked.cause, instructing_party=party, leaves_instance=True
@@ -168,10 +170,8 @@ def _move(world: World, way: Way, asked: Asked, told: Told, progress: Progress) 
         begun = _with_place(_of(way), move, password)
         told(replace(begun, outcome="begun"))
         return _carried(world, move, begun, progress)
-    except Refused as refused:
-        return replace(_of(way), outcome="refused", reason=refused.sentence)
     except TenantctlError as trouble:
-        return replace(_of(way), outcome="waiting", reason=trouble.sentence)
+        return _put_off(way, trouble)
 
 
 def _carried(world: World, move: Move, begun: TenantMove, progress: Progress) -> TenantMove:
@@ -203,8 +203,14 @@ def _with_place(one: TenantMove, move: Move, password: str | None) -> TenantMove
         instance=target.instance,
         database=target.database,
         login=target.login,
+        out_seconds=move.expected_seconds,
         password=password,
     )
+
+
+def _put_off(way: Way, trouble: TenantctlError) -> TenantMove:
+    reason = f"{trouble.sentence} {trouble.hint}" if trouble.hint else trouble.sentence
+    return replace(_of(way), outcome="refused" if isinstance(trouble, Refused) else "waiting", reason=reason)
 
 
 def _of(way: Way) -> TenantMove:

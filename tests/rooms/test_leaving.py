@@ -95,6 +95,20 @@ def test_an_instance_is_left_for_another_of_its_region_first(
     assert shell.registry.instances()[0].state is InstanceState.SERVING
 
 
+def test_who_must_be_dumped_is_asked_for_alone(shell: Company, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its customer has to agree to be out; then it too goes to another instance of its region."""
+    (tenant,) = fleet(shell, 1)
+    give_room(shell, BESIDE, HOME, 5)
+    shell.replication.large_objects = 3
+    for options in (["--dry-run"], []):
+        assert run(["instance", "drain", TENANTS_INSTANCE, *options]) == ExitCode.FINDINGS
+        assert "--accept-downtime" in capsys.readouterr().out or not options
+    agreed = ["--accept-downtime", "1h", "--wait"]
+    assert run(["tenant", "move", "t0", "--to", HOME, *agreed]) == ExitCode.OK
+    assert shell.registry.tenant(tenant.uid).hosting.instance == BESIDE
+    assert run(["tenant", "move", "t0", "--to", HOME, *agreed]) == ExitCode.REFUSED
+
+
 def test_a_region_is_left_and_killed_at_any_call_gone_on_with(shell: Company) -> None:
     """Whoever was asked is carried on, nobody moves twice, and nothing that replicates is left."""
     for touches in range(60, 700, 71):

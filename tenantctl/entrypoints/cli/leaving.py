@@ -92,8 +92,8 @@ def _print(ended: "Sequence[TenantMove]", output: Output, *, dry_run: bool) -> N
         click.echo("No tenant is left to move.")
         return
     if dry_run:
-        rows = [[one.name, one.left, one.outcome, one.region, one.reason] for one in ended]
-        print_table(["tenant", "leaves", "outcome", "region", "why"], rows)
+        rows = [[one.name, one.left, one.outcome, one.region, one.out_seconds, one.reason] for one in ended]
+        print_table(["tenant", "leaves", "outcome", "region", "out s", "why"], rows)
         return
     headers = ["tenant", "left", "outcome", "region", "instance", "s", "why"]
     print_table(
