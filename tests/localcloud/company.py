@@ -57,11 +57,11 @@ class Company:
             chosen["TENANTCTL_POLICIES"] = str(self.policies)
         return {**os.environ, "TENANTCTL_LOCAL_DIR": str(self.folder), **chosen}
 
-    def start(self, *arguments: str, identity: str | None = None) -> "subprocess.Popen[str]":
-        """A command that is left running."""
+    def start(self, *arguments: str, identity: str | None = None, **variables: str) -> "subprocess.Popen[str]":
+        """A command that is left running, with these variables in its environment besides."""
         return subprocess.Popen(
             [sys.executable, "-m", "tenantctl", *arguments],
-            env=self.environment(identity),
+            env={**self.environment(identity), **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,11 +1,19 @@
 """The command line on a real local cloud: requests, refusals, and what each says."""
 
 import json
+import signal
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
+import requests
 
 from tests.localcloud.company import HOME, PLACE, TENANTS_INSTANCE, Company, throw_away_company
+from tests.rooms.callers import AUDIENCE, BILLING, Service, cloud_event, issuer, keys_file
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +114,52 @@ def test_an_instance_that_refuses_connections_is_waited_for(company: Company) ->
     assert company.tenant("patient")["state"] == "requested"
 
 
+def test_billing_is_served_and_a_kill_makes_nothing_twice(company: Company, tmp_path: Path) -> None:
+    """Killed after its answer and started again, it knows the event; what was no event is listed and replayed."""
+    uid = company.tenant("settled")["uid"]
+    told = cloud_event(uid, 1, effective_at="2199-01-01T00:00:00Z")
+    with served(company, tmp_path) as (service, process):
+        assert service.tell(told).json()["outcome"] == "applied"
+        process.kill()
+    with served(company, tmp_path) as (service, process):
+        assert service.tell(told).json()["outcome"] == "duplicate"
+        assert service.tell({**told, "type": "subscription.paused"}).status_code == 422
+        assert service.tell(told, token=issuer("stranger").token()).status_code == 401
+        assert service.call("GET", f"/v1/tenants/{uid}").json()["leaves_at"] == "2199-01-01T00:00:00Z"
+        process.terminate()
+        assert process.wait(20) in {0, -signal.SIGTERM}
+    assert company.tenant("settled")["wanted"] == "leaving"
+    (letter,) = json.loads(company.ask("billing", "dead-letters", "list", "-o", "json").out)
+    assert company.ask("billing", "dead-letters", "replay", "--all").code == 6
+    company.do("billing", "dead-letters", "dismiss", str(letter["id"]), "--because", "a test")
+    assert "No dead letter is open" in company.do("billing", "dead-letters", "list")
+    assert "sub-" in company.do("billing", "show", "settled")
+    refused = company.ask("billing", "publish")
+    assert (refused.code, "TENANTCTL_OUTBOUND_TOPIC" in refused.err) == (3, True)
+    assert company.ask("serve").code == 3, "nobody said whom to let in"
+
+
+@contextmanager
+def served(company: Company, folder: Path) -> "Iterator[tuple[Service, subprocess.Popen[str]]]":
+    """`tenantctl serve` as a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {"TENANTCTL_SERVICE_AUDIENCE": AUDIENCE, "TENANTCTL_SERVICE_CALLERS": f"billing={BILLING}"}
+    settings["TENANTCTL_SERVICE_KEYS"] = str(keys_file(folder))
+    process = company.start("serve", "--port", str(port), **settings)
+    service = Service(f"http://127.0.0.1:{port}")
+    try:
+        while process.poll() is None:
+            with suppress(requests.ConnectionError):
+                assert service.call("GET", "/ready", token=None).status_code == 200
+                break
+            time.sleep(0.1)
+        yield service, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_an_unreachable_registry_is_one_sentence(company: Company) -> None:
     company.cloud.stop_instance("registry")
     try:
@@ -130,6 +184,8 @@ def test_the_journal_is_whole_and_every_command_speaks_json(company: Company) ->
         ("residue", "settled"),
         ("instance", "list"),
         ("policy", "show"),
+        ("billing", "show", "settled"),
+        ("billing", "dead-letters", "list"),
         ("region", "list"),
         ("region", "nearest", "Luik"),
         ("local", "status"),

@@ -5,7 +5,6 @@ text of `unwrapped`, which `event_of` reads again.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -33,7 +32,7 @@ def unwrapped(body: bytes, headers: Mapping[str, str]) -> str:
     try:
         message = Push.model_validate(said).message
         content = base64.b64decode(message.data, validate=True).decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    except (ValidationError, binascii.Error, UnicodeDecodeError):
+    except ValueError:  # the envelope is none, or what is in it is neither base64 nor text
         return text
     if f"{PREFIX}specversion" in message.attributes:
         return _joined(message.attributes, content)
