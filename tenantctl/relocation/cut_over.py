@@ -6,7 +6,7 @@ dies in between leaves a closed login, which the next plan sees, and goes on or 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
@@ -17,8 +17,10 @@ from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move
 from tenantctl.model.plan import Blocker, Step
-from tenantctl.model.tenant import Wanted
+from tenantctl.model.tenant import Hosting, Wanted
 from tenantctl.placement.elsewhere import moved
+from tenantctl.ports.databases import Databases
+from tenantctl.ports.replication import Replication
 from tenantctl.relocation.standing import begin_anew, freezes, give_up, not_cut_over, the_move
 
 POLL_SECONDS: Final = 0.05
@@ -66,18 +68,28 @@ def _compare(work: Work, move: Move) -> None:
     world = work.world
     if move.dumped_because is None:
         _catch_up(work, move)
-    with ThreadPoolExecutor(3, thread_name_prefix="compare") as pool:
-        schema = pool.submit(world.replication.schema_digest, move.source)
-        there, here = (pool.submit(world.databases.digests, one) for one in (move.source, move.target))
-        world.replication.copy_sequences(move.source, move.target)
-        if schema.result() != move.schema_digest:
-            begin_anew(work, "the schema has changed since it was copied")
-            raise Transient("The schema has changed since it was copied: the copy is made anew.")
-        faults = tuple(differences(there.result(), here.result()))
+    schema, faults = compared(world.replication, world.databases, move.source, move.target)
+    if schema != move.schema_digest:
+        begin_anew(work, "the schema has changed since it was copied")
+        raise Transient("The schema has changed since it was copied: the copy is made anew.")
     if faults:
         told = "; ".join(faults[:FAULTS_TOLD_MAX])
         give_up(work, move, "what was copied is not what is there", told)
         raise Refused(f"What was copied to {move.instance} is not what is there: {told}")
+
+
+def compared(
+    replication: Replication, databases: Databases, source: Hosting, target: Hosting
+) -> tuple[str, Sequence[str]]:
+    """The digest of the source's schema, and how the target's rows differ; the sequences are set meanwhile.
+
+    All of it goes on at the same time, since a customer stands outside.
+    """
+    with ThreadPoolExecutor(3, thread_name_prefix="compare") as pool:
+        schema = pool.submit(replication.schema_digest, source)
+        there, here = (pool.submit(databases.digests, one) for one in (source, target))
+        replication.copy_sequences(source, target)
+        return schema.result(), tuple(differences(there.result(), here.result()))
 
 
 def _catch_up(work: Work, move: Move) -> None:
