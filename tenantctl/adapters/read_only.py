@@ -37,7 +37,7 @@ KEY_STORE_LOOKS: Final = ("look_at_bucket", "look", "names")
 INSTANCES_LOOKS: Final = ("look", "all", "operation")
 REGISTRY_LOOKS: Final = (
     *("now", "actor", "close", "find", "tenant", "tenants", "owner_of", "lease_of", "explanation", "intents"),
-    *("backups", "residues", "moves", "alarms", "entries", "head", "chains", "instances", "waiting"),
+    *("backups", "residues", "open_residues", "moves", "alarms", "entries", "head", "chains", "instances", "waiting"),
     *("identity", "heads", "link_hashes", "newest_anchor", "last_anchor_number", "anchors_since", "anchored_head"),
     "newest_reconciliation",
 )
