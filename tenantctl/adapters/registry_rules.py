@@ -45,13 +45,16 @@ WANTED_BY: Final[Mapping[IntentKind, Wanted]] = {
 assert set(REQUEST_EVENTS) == set(WANTED_BY) == set(IntentKind), "each kind of request has its event and its meaning"
 
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def body_text(body: Mapping[str, Any]) -> str:
     """An entry's body as the exact text that is hashed.
 
     Raises:
         TypeError: a value is not JSON; ValueError: a number is not finite.
     """
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(body)
 
 
 def move_body(row: Transition, evidence: Mapping[str, Any]) -> dict[str, Any]:

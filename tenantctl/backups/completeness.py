@@ -7,12 +7,9 @@ at zero, and the promise counts from the snapshot. After that a new dump is made
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
 
-from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, bucket_of_term
+from tenantctl.model.backup import NOT_THERE, Backup, BackupState, Copy, CopyState, Residue, bucket_of_term
 from tenantctl.model.policy import BackupsPolicy
-
-_MISSING: Final = frozenset({CopyState.INTENDED, CopyState.ABSENT, CopyState.LOST})
 
 
 def good_copies(backup: Backup, *, now: datetime) -> tuple[Copy, ...]:
@@ -29,7 +26,7 @@ def missing_copies(
     still there: they are locked, and their name is theirs. Nor is one whose bucket
     is of a term that the policy does not have any more.
     """
-    if not (lacking_now := [copy for copy in backup.copies if copy.state in _MISSING]):
+    if not backup.lacks_copies:
         return ()  # as with nearly every backup: neither it nor the inventory need be read any further
     if backup.state not in {BackupState.COMPLETE, BackupState.SHORT} or now >= repaired_until(backup, policy):
         return ()
@@ -39,7 +36,8 @@ def missing_copies(
     age_days = policy.classes[backup.retention_class].age_days
     return tuple(
         copy
-        for copy in lacking_now
+        for copy in backup.copies
+        if copy.state in NOT_THERE
         if copy.state is not CopyState.LOST or copy.residue_id not in there
         if bucket_of_term(copy.bucket, backup.retention_class, age_days)
     )
@@ -52,7 +50,7 @@ def repaired_until(backup: Backup, policy: BackupsPolicy) -> datetime:
 
 def is_shredded(backup: Backup) -> bool:
     """Whether nobody can open a backup any more: it was sealed, and no wrapped key of it is left."""
-    return backup.recipient is not None and not any(copy.wrapped_key for copy in backup.copies)
+    return backup.recipient is not None and not backup.has_key
 
 
 def is_being_completed(backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime) -> bool:
@@ -69,6 +67,6 @@ def lacking(
     return tuple(
         one
         for one in known
-        if missing_copies(one, places, policy, now=now)
+        if (one.lacks_copies and missing_copies(one, places, policy, now=now))
         or (one.state is BackupState.SHORT and (whole is None or one.begun_at > whole))
     )

@@ -55,7 +55,7 @@ def copies_to_hold(backups: Sequence[Backup]) -> tuple[Copy, ...]:
 
 def copies_to_release(backups: Sequence[Backup]) -> tuple[Copy, ...]:
     """The copies that may be held, whatever became of their backups."""
-    return tuple(copy for backup in backups if not backup.is_settled for copy in backup.copies if copy.may_be_held)
+    return tuple([copy for backup in backups if backup.may_be_held for copy in backup.copies if copy.may_be_held])
 
 
 def kept_places(holds: Sequence[Hold], backups: Sequence[Backup]) -> frozenset[str]:
@@ -93,7 +93,7 @@ def to_ask(copies: Sequence[Copy], *, now: datetime) -> tuple[Copy, ...]:
 
 
 def _placing(facts: Facts, standing: Standing, *, now: datetime) -> tuple[Step, ...]:
-    asked = to_ask(copies_to_hold(facts.backups), now=now)
+    asked = to_ask(copies_to_hold(facts.unsettled), now=now)
     if not asked:
         return ()
     reason = f"under a legal hold since {rfc3339(_since(standing))}: copies that are not held yet: {len(asked)}"
@@ -101,7 +101,7 @@ def _placing(facts: Facts, standing: Standing, *, now: datetime) -> tuple[Step, 
 
 
 def _releasing(facts: Facts, *, now: datetime) -> tuple[Step, ...]:
-    asked = to_ask(copies_to_release(facts.backups), now=now)
+    asked = to_ask(copies_to_release(facts.unsettled), now=now)
     if not asked:
         return ()
     reason = f"no legal hold stands any more: copies whose terms go on: {len(asked)}"
@@ -113,7 +113,7 @@ def _not_placed(facts: Facts, standing: Standing, *, now: datetime) -> Iterator[
     since = _since(standing)
     left = [
         copy
-        for copy in copies_to_hold(facts.backups)
+        for copy in copies_to_hold(facts.unsettled)
         if copy.may_be_held or max(since, copy.written_at or copy.intended_at) + ONE_DAY <= now
     ]
     if left:
@@ -123,7 +123,7 @@ def _not_placed(facts: Facts, standing: Standing, *, now: datetime) -> Iterator[
 
 def _not_released(facts: Facts) -> Iterator[Blocker]:
     """The alarm on copies that their stores still hold, though nobody wants it."""
-    left = [copy for copy in copies_to_release(facts.backups) if copy.held_at is None]
+    left = [copy for copy in copies_to_release(facts.unsettled) if copy.held_at is None]
     if left:
         reason = f"under no legal hold any more, and yet not let go by their stores: {_named(left)}"
         yield Blocker("hold-not-released", reason, alarm=True)
@@ -143,7 +143,7 @@ def _looks(facts: Facts, standing: Standing, *, now: datetime) -> Iterator[datet
     if standing.holds:
         yield now + ONE_DAY
         yield from (hold.review_by for hold in standing.holds if hold.review_by > now)
-    asked = copies_to_hold(facts.backups) if standing.holds else copies_to_release(facts.backups)
+    asked = copies_to_hold(facts.unsettled) if standing.holds else copies_to_release(facts.unsettled)
     again = (copy.hold_asked_at + ASKED_AGAIN_AFTER for copy in asked if copy.hold_asked_at is not None)
     yield from (moment for moment in again if moment > now)
 

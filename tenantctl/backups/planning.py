@@ -61,7 +61,7 @@ def plan_backups(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
 
 def rpo_missed_at(facts: Facts, policy: BackupsPolicy) -> datetime:
     """When the newest complete backup is too old; of a tenant that has none, when it has been without for too long."""
-    newest = newest_complete(facts.backups)
+    newest = facts.newest_complete
     since = facts.tenant.created_at if newest is None else newest.begun_at
     return since + timedelta(hours=policy.rpo_hours)
 
@@ -70,7 +70,7 @@ def rpo_blockers(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Itera
     """The alarm on the absence of a backup: whatever keeps it from being made, and whether or not that was told."""
     if now <= (missed_at := rpo_missed_at(facts, policy)):
         return
-    newest = newest_complete(facts.backups)
+    newest = facts.newest_complete
     found = (
         "there is no complete backup" if newest is None else f"the newest is {newest.id} of {rfc3339(newest.begun_at)}"
     )
@@ -86,20 +86,24 @@ def due_backup(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterato
     """
     tenant = facts.tenant
     slot = newest_slot(tenant.uid, tenant.time_zone, policy.night, now=now)
-    complete = {
-        backup.slot
-        for backup in facts.backups
-        if backup.state is BackupState.COMPLETE or is_being_completed(backup, facts.residues, policy, now=now)
-    }
-    newest = newest_complete(facts.backups)
-    if slot.name not in complete:
+    newest = facts.newest_complete
+    if not _is_served(facts, slot.name, policy, now=now):
         if sum(backup.slot == slot.name for backup in failed_proofs(facts.backups)) <= REMADE_A_DAY_MAX:
             yield backup_step(facts, policy, slot.name, f"due since {rfc3339(slot.due_at)}", now=now)
     elif newest is not None and needs_another(newest, facts.residues, policy, now=now):
         name = f"{AFTER_LOSS}{newest.id}"
         remade = sum(one.slot.startswith(AFTER_LOSS) and one.begun_at > now - ONE_DAY for one in facts.backups)
-        if name not in complete and remade < REMADE_A_DAY_MAX:
+        if remade < REMADE_A_DAY_MAX and not _is_served(facts, name, policy, now=now):
             yield backup_step(facts, policy, name, f"backup {newest.id} lost a copy", now=now)
+
+
+def _is_served(facts: Facts, slot: str, policy: BackupsPolicy, *, now: datetime) -> bool:
+    """Whether a slot has a backup that is complete, or will be."""
+    return any(
+        backup.slot == slot
+        and (backup.state is BackupState.COMPLETE or is_being_completed(backup, facts.residues, policy, now=now))
+        for backup in reversed(facts.backups)
+    )
 
 
 def needs_another(backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime) -> bool:
@@ -112,7 +116,8 @@ def plan_repairs(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Itera
     """The copies that are to be made again from others, of the newest backup first; none of the erased."""
     if facts.tenant.wanted is Wanted.ERASED:
         return
-    for backup in sorted(unsettled(facts.backups), key=lambda one: one.begun_at, reverse=True):
+    lacking = (backup for backup in facts.unsettled if backup.lacks_copies)
+    for backup in sorted(lacking, key=_BEGUN_AT, reverse=True):
         yield from repair_steps(backup, facts.residues, policy, now=now)
 
 
@@ -165,13 +170,13 @@ def plan_upkeep(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterat
 def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
     """The care of what exists: leftovers swept, copies looked at, keys shredded, lapses by date written down."""
     uid = facts.tenant.uid
-    for residue in open_residues(facts.residues):
-        if residue.kind is ResidueKind.SCRATCH:
+    for residue in facts.residues:
+        if residue.kind is ResidueKind.SCRATCH and residue.lapsed_at is None:
             yield Step(Do.SWEEP_SCRATCH, residue.id, "a verification did not come to its end")
-    stale = tuple(copies_to_look_at(facts.backups, facts.residues, policy, now=now - TOGETHER))
+    stale = tuple(copies_to_look_at(facts.unsettled, facts.residues, policy, now=now - TOGETHER))
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
-    for backup in unsettled(facts.backups):
+    for backup in facts.unsettled:
         moment = None if is_held(facts.standing) else shred_moment(backup)
         if moment is not None and facts.tenant.wanted is Wanted.ERASED:
             yield Step(
@@ -181,14 +186,14 @@ def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator
             yield Step(
                 Do.SHRED_KEY, backup.id, f"its copies have reached their term, or never came to be ({backup.state})"
             )
-    past = [residue for residue in open_residues(facts.residues) if lapses_by_date(residue, now=now - TOGETHER)]
+    past = [residue for residue in dated(facts.residues) if lapses_by_date(residue, now=now - TOGETHER)]
     if past:
         yield Step(Do.PROVE_LAPSE, uid, f"places past their date: {len(past)}")
 
 
 def plan_rotation(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
     """What an active tenant's backups are proved by, as their turn comes."""
-    newest = newest_complete(facts.backups)
+    newest = facts.newest_complete
     tenant = facts.tenant
     due = restore_due(tenant.uid, facts.backups, policy.verification, since=tenant.created_at)
     if newest is not None and due <= now and newest.verified_level is not VerificationLevel.RESTORED:
@@ -206,27 +211,21 @@ def read_step(copy: Copy, level: VerificationLevel, reason: str) -> Step:
 
 
 def upkeep_moments(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[datetime]:
-    """The moments from which there will be more upkeep; all later than `now`."""
-    moments = [next_sight(copy, policy) + TOGETHER for copy in unsettled_copies(facts.backups, facts.residues)]
+    """The first moment from which there will be more upkeep, later than `now`; none if there will be none."""
+    moments = [next_sight(copy, policy) + TOGETHER for copy in unsettled_copies(facts.unsettled, facts.residues)]
     if not is_held(facts.standing):
-        moments += [moment for backup in unsettled(facts.backups) if (moment := shred_moment(backup)) is not None]
-    moments += [
-        residue.unreadable_after + TOGETHER
-        for residue in open_residues(facts.residues)
-        if waits_for_a_date(residue) and residue.unreadable_after is not None
-    ]
-    return (max(moment, now + SOONEST) for moment in moments)
+        moments += [moment for backup in facts.unsettled if (moment := shred_moment(backup)) is not None]
+    dates = [residue.unreadable_after for residue in dated(facts.residues) if residue.unreadable_after is not None]
+    if dates:
+        moments.append(min(dates) + TOGETHER)
+    if moments:
+        yield max(min(moments), now + SOONEST)
 
 
 def newest_complete(backups: Iterable[Backup]) -> Backup | None:
     """The complete backup that was begun last."""
     complete = (backup for backup in backups if backup.state is BackupState.COMPLETE)
     return max(complete, key=_BEGUN_AT, default=None)
-
-
-def unsettled(backups: Iterable[Backup]) -> tuple[Backup, ...]:
-    """The backups of which anything is left to look at, to make again or to shred; few of a long life's many."""
-    return tuple(backup for backup in backups if not backup.is_settled)
 
 
 def unsettled_copies(backups: Iterable[Backup], residues: Iterable[Residue] = ()) -> Iterator[Copy]:
@@ -259,8 +258,9 @@ def copies_to_look_at(
 
     One that was never seen is not looked at ahead of its turn: until then, that it is not there proves nothing.
     """
-    known, places = unsettled(backups), tuple(residues)
-    repaired = {copy.residue_id for one in known for copy in missing_copies(one, places, policy, now=now)}
+    known, places = [backup for backup in backups if not backup.is_settled], tuple(residues)
+    lacking = [backup for backup in known if backup.lacks_copies]
+    repaired = {copy.residue_id for one in lacking for copy in missing_copies(one, places, policy, now=now)}
     for copy in unsettled_copies(known, places):
         until = now if copy.seen_at is None else now + ahead
         if next_sight(copy, policy) <= until and copy.residue_id not in repaired:
@@ -274,11 +274,11 @@ def shred_moment(backup: Backup) -> datetime | None:
     bucket has deleted it by then; where no backup came of the attempt, once nobody
     can be at work on it: a worker that woke up later might keep the key once more.
     """
-    if backup.state is BackupState.BEGUN or not any(copy.wrapped_key for copy in backup.copies):
+    if backup.state is BackupState.BEGUN or not backup.has_key:
         return None
     if backup.state is BackupState.FAILED and backup.completed_at is None:
         return backup.begun_at + timedelta(days=WRITING_DAYS_MAX)
-    return max(copy.lapses_at for copy in backup.copies)
+    return backup.lapses_at
 
 
 def open_residues(residues: Iterable[Residue]) -> Iterator[Residue]:
@@ -301,6 +301,11 @@ def next_sight(copy: Copy, policy: BackupsPolicy) -> datetime:
 def waits_for_a_date(residue: Residue) -> bool:
     """Whether nothing but a date, which is known, has to pass for a place to lapse."""
     return residue.kind in LAPSING_BY_DATE and residue.unreadable_after is not None
+
+
+def dated(residues: Iterable[Residue]) -> list[Residue]:
+    """The open places that wait for a date."""
+    return [one for one in residues if one.kind in LAPSING_BY_DATE and one.lapsed_at is None and waits_for_a_date(one)]
 
 
 def lapses_by_date(residue: Residue, *, now: datetime) -> bool:

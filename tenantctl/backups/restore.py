@@ -155,7 +155,7 @@ def find_backup(world: World, tenant_uid: str, backup_id: str) -> Backup:
     Raises:
         NotFound: it has none of this id.
     """
-    for backup in world.registry.backups(tenant_uid):
+    for backup in reversed(world.registry.backups(tenant_uid)):  # it is nearly always one of the newest
         if backup.id == backup_id:
             return backup
     raise NotFound(f"There is no backup {backup_id} of tenant {tenant_uid}.", hint="List them: tenantctl backup list")

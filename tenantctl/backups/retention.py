@@ -12,6 +12,7 @@ from tenantctl.model.policy import WRITING_DAYS_MAX, BackupsPolicy
 
 SERVES_A_MONTH: Final = frozenset({RetentionClass.MONTHLY, RetentionClass.FINAL})
 SERVES_A_WEEK: Final = SERVES_A_MONTH | {RetentionClass.WEEKLY}
+LONGEST_MONTH: Final = timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ def choose_class(backups: Iterable[Backup], *, now: datetime) -> Choice:
     monthly one from the next. Nor does a daily one that was planned before the
     month's turn and begun after it: it will not be kept as long as a month needs.
     """
-    complete = [backup for backup in backups if backup.state is BackupState.COMPLETE]
+    since = now - LONGEST_MONTH  # of what is older than this, none can be of this month or week
+    complete = [one for one in backups if one.begun_at > since and one.state is BackupState.COMPLETE]
     months = {month_slot(backup.begun_at) for backup in complete if backup.retention_class in SERVES_A_MONTH}
     if month_slot(now) not in months:
         return Choice(RetentionClass.MONTHLY, f"the first complete one of {month_slot(now)}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import Final
 
 
 class RetentionClass(StrEnum):
@@ -32,6 +33,9 @@ class CopyState(StrEnum):
     LOST = "lost"  # gone before its term: an incident
     LAPSED = "lapsed"  # gone in its term: the promise kept
     ABSENT = "absent"  # never came to be, and was seen not to be there
+
+
+NOT_THERE: Final = frozenset({CopyState.INTENDED, CopyState.ABSENT, CopyState.LOST})
 
 
 class VerificationLevel(StrEnum):
@@ -135,6 +139,26 @@ class Backup:
     def is_settled(self) -> bool:
         """Whether it is made or failed, and all its copies are settled: most backups of a long life are."""
         return self.state is not BackupState.BEGUN and all(copy.is_settled for copy in self.copies)
+
+    @cached_property
+    def lacks_copies(self) -> bool:
+        """Whether a copy that was intended is not there, as far as is known."""
+        return any(copy.state in NOT_THERE for copy in self.copies)
+
+    @cached_property
+    def may_be_held(self) -> bool:
+        """Whether the store of any copy may keep it past its age, because of a legal hold."""
+        return any(copy.may_be_held for copy in self.copies)
+
+    @cached_property
+    def has_key(self) -> bool:
+        """Whether the registry holds the wrapped key of any copy."""
+        return any(copy.wrapped_key for copy in self.copies)
+
+    @cached_property
+    def lapses_at(self) -> datetime | None:
+        """When the last of its copies reaches its age; None if it has none."""
+        return max((copy.lapses_at for copy in self.copies), default=None)
 
     def regions_holding(self) -> tuple[str, ...]:
         """The regions of the cloud in which a copy is known to be; what lies off it comes on top of `copies_min`."""

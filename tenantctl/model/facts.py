@@ -1,9 +1,10 @@
 """What was seen of one tenant at one moment: the facts that planning is given."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tenantctl.model.anchor import RegistrySeen
-from tenantctl.model.backup import Backup, Residue
+from tenantctl.model.backup import Backup, BackupState, Residue
 from tenantctl.model.billing import SubscriptionSeen
 from tenantctl.model.decisions import Standing
 from tenantctl.model.move import Move
@@ -72,7 +73,8 @@ class WaitingSeen:
 class Facts:
     """A tenant, what the registry knows of its bytes, and what its instance shows.
 
-    `residues` are the lines of the inventory that have not lapsed: nothing that is planned depends on the others.
+    Backups stand oldest first. `residues` are the lines of the inventory that have not lapsed: nothing that is planned
+    depends on the others.
     The sightings are `NOT_LOOKED` in states whose plans do not depend on them.
     """
 
@@ -90,3 +92,13 @@ class Facts:
     waiting: WaitingSeen | None = None  # of one that waits for room
     subscription: Sighting[SubscriptionSeen] = NOT_LOOKED  # of one that may be destroyed next
     standing: Standing | None = None  # nobody asked: what rests on it does not happen
+
+    @cached_property
+    def unsettled(self) -> tuple[Backup, ...]:
+        """The backups of which anything is left to look at, to make again or to shred; few of a long life's many."""
+        return tuple([backup for backup in self.backups if not backup.is_settled])
+
+    @cached_property
+    def newest_complete(self) -> Backup | None:
+        """The complete backup that was begun last."""
+        return next((backup for backup in reversed(self.backups) if backup.state is BackupState.COMPLETE), None)

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from tenantctl.model.calendar import rfc3339
 
@@ -186,7 +187,7 @@ class Plan:
         """The duty of the first step: who must carry this plan on; None if there is nothing to do."""
         return DUTY_OF[self.steps[0].do] if self.steps else None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A name of the plan's content: the first 16 hex digits of the SHA-256 of its canonical JSON."""
         content = {
