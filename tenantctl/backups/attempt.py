@@ -7,7 +7,7 @@ from typing import Final
 
 from tenantctl.backups.age import Identity
 from tenantctl.backups.completeness import lacking
-from tenantctl.backups.destinations import Destinations
+from tenantctl.backups.destinations import Destinations, regions_left
 from tenantctl.backups.keys import key_residue, store
 from tenantctl.backups.manifest import Manifest
 from tenantctl.backups.retention import deleted_by, intended_copy
@@ -199,7 +199,8 @@ def _find_manifest(work: Work, backup: Backup) -> Manifest | None:
 def tell_of_short(work: Work, writes: FencedWrites, backups: Iterable[Backup]) -> None:
     """One alarm for all backups that are short of copies, open for as long as there is one of them."""
     registry, policy = work.world.registry, work.world.policies.backups
-    short = lacking(backups, registry.open_residues(work.tenant.uid), policy, now=writes.now)
+    places = registry.open_residues(work.tenant.uid)
+    short = lacking(backups, places, policy, now=writes.now, closed_regions=regions_left(work))
     if not short:
         writes.clear_alarm(SHORT_OF_COPIES)
         return

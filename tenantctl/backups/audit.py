@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tenantctl.backups.destinations import regions_left
 from tenantctl.backups.exports import proofs_of_exports
 from tenantctl.backups.planning import TOGETHER, copies_to_look_at, lapses_by_date, unsettled_copies
 from tenantctl.engine.actions import Work
@@ -204,7 +205,8 @@ def _tell_of_overdue(work: Work) -> None:
 
 def _whose_turn_it_is(work: Work, *, now: datetime, ahead: timedelta = timedelta(0)) -> Sequence[Copy]:
     registry, uid, policy = work.world.registry, work.tenant.uid, work.world.policies.backups
-    return list(copies_to_look_at(registry.backups(uid), registry.open_residues(uid), policy, now=now, ahead=ahead))
+    known, places = registry.backups(uid), registry.open_residues(uid)
+    return list(copies_to_look_at(known, places, policy, now=now, ahead=ahead, closed_regions=regions_left(work)))
 
 
 def _unsettled(work: Work) -> Iterable[Copy]:

@@ -5,7 +5,7 @@ its own copies, and only for `repair_days`: the age of a rewritten object starts
 at zero, and the promise counts from the snapshot. After that a new dump is made.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from tenantctl.model.backup import NOT_THERE, Backup, BackupState, Copy, CopyState, Residue, bucket_of_term
@@ -18,13 +18,19 @@ def good_copies(backup: Backup, *, now: datetime) -> tuple[Copy, ...]:
 
 
 def missing_copies(
-    backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
+    backup: Backup,
+    residues: Iterable[Residue],
+    policy: BackupsPolicy,
+    *,
+    now: datetime,
+    closed_regions: Collection[str] = (),
 ) -> tuple[Copy, ...]:
     """The copies of a backup that are to be made again now; none where nothing may be.
 
     A copy that is lost because its bytes are wrong is none of them while they are
     still there: they are locked, and their name is theirs. Nor is one whose bucket
-    is of a term that the policy does not have any more.
+    is of a term that the policy does not have any more, nor one in `closed_regions`,
+    whose jurisdiction the tenant has left.
     """
     if not backup.lacks_copies:
         return ()  # as with nearly every backup: neither it nor the inventory need be read any further
@@ -39,7 +45,7 @@ def missing_copies(
         for copy in backup.copies
         if copy.state in NOT_THERE
         if copy.state is not CopyState.LOST or copy.residue_id not in there
-        if bucket_of_term(copy.bucket, backup.retention_class, age_days)
+        if bucket_of_term(copy.bucket, backup.retention_class, age_days) and copy.region not in closed_regions
     )
 
 
@@ -53,13 +59,27 @@ def is_shredded(backup: Backup) -> bool:
     return backup.recipient is not None and not backup.has_key
 
 
-def is_being_completed(backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime) -> bool:
+def is_being_completed(
+    backup: Backup,
+    residues: Iterable[Residue],
+    policy: BackupsPolicy,
+    *,
+    now: datetime,
+    closed_regions: Collection[str] = (),
+) -> bool:
     """Whether a backup is short of copies and will have them: its slot needs no other one."""
-    return backup.state is BackupState.SHORT and bool(missing_copies(backup, residues, policy, now=now))
+    if backup.state is not BackupState.SHORT:
+        return False
+    return bool(missing_copies(backup, residues, policy, now=now, closed_regions=closed_regions))
 
 
 def lacking(
-    backups: Iterable[Backup], residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
+    backups: Iterable[Backup],
+    residues: Iterable[Residue],
+    policy: BackupsPolicy,
+    *,
+    now: datetime,
+    closed_regions: Collection[str] = (),
 ) -> tuple[Backup, ...]:
     """The backups that somebody must be told of: those to be completed, and short ones that no whole one follows."""
     known, places = tuple(backups), tuple(residues)
@@ -67,6 +87,6 @@ def lacking(
     return tuple(
         one
         for one in known
-        if (one.lacks_copies and missing_copies(one, places, policy, now=now))
+        if (one.lacks_copies and missing_copies(one, places, policy, now=now, closed_regions=closed_regions))
         or (one.state is BackupState.SHORT and (whole is None or one.begun_at > whole))
     )

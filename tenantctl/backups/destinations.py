@@ -14,6 +14,7 @@ from tenantctl.backups.terms import bucket_faults, copy_regions, off_cloud_copy
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import RetentionClass, bucket_name
 from tenantctl.model.errors import Refused, Transient
+from tenantctl.model.move import closed_regions
 from tenantctl.model.policy import Term
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import new_uid
@@ -38,7 +39,7 @@ class Destinations:
 def choose_destinations(work: Work, retention_class: RetentionClass, identity: Identity) -> Destinations:
     """As many regions as the policy asks for: those first that answer, and then those that ought to.
 
-    None of them lies outside the jurisdiction that the tenant's data is kept in.
+    None of them lies outside the jurisdiction that the tenant's data is kept in, or in one that it has moved out of.
     One off Google's cloud comes on top of them, and its trouble is never theirs. It has
     no key: whichever region's opens the backup opens this copy too.
 
@@ -50,7 +51,9 @@ def choose_destinations(work: Work, retention_class: RetentionClass, identity: I
     wrapped: dict[str, str] = {}
     trouble: dict[str, str] = {}
     home, kept_in = work.tenant.hosting.region, work.tenant.kept_in
-    candidates = copy_regions(world.policies.regions.regions, home, world.jurisdictions, kept_in=kept_in)
+    near = copy_regions(world.policies.regions.regions, home, world.jurisdictions, kept_in=kept_in)
+    closed = regions_left(work)
+    candidates = [region for region in near if region not in closed]
     for region in candidates:
         bucket = bucket_name(world.bucket_prefix, region, retention_class, policy.classes[retention_class].age_days)
         try:
@@ -94,6 +97,12 @@ def _off_cloud(work: Work, retention_class: RetentionClass) -> tuple[Sequence[st
     except (Transient, Refused) as error:
         return (region,), {region: error.sentence}
     return (region,), {}
+
+
+def regions_left(work: Work) -> frozenset[str]:
+    """The regions to which no new byte of the tenant goes, since it has moved out of their jurisdiction."""
+    world, tenant = work.world, work.tenant
+    return closed_regions(world.registry.moves(tenant.uid), tenant.hosting.region, world.jurisdictions)
 
 
 def check_bucket(work: Work, bucket: str, region: str, term: Term) -> None:

@@ -3,7 +3,7 @@
 Pure: facts, policies and `now` in, a plan out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -90,7 +90,7 @@ def due_backup(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterato
     if not _is_served(facts, slot.name, policy, now=now):
         if sum(backup.slot == slot.name for backup in failed_proofs(facts.backups)) <= REMADE_A_DAY_MAX:
             yield backup_step(facts, policy, slot.name, f"due since {rfc3339(slot.due_at)}", now=now)
-    elif newest is not None and needs_another(newest, facts.residues, policy, now=now):
+    elif newest is not None and needs_another(facts, newest, policy, now=now):
         name = f"{AFTER_LOSS}{newest.id}"
         remade = sum(one.slot.startswith(AFTER_LOSS) and one.begun_at > now - ONE_DAY for one in facts.backups)
         if remade < REMADE_A_DAY_MAX and not _is_served(facts, name, policy, now=now):
@@ -100,16 +100,24 @@ def due_backup(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterato
 def _is_served(facts: Facts, slot: str, policy: BackupsPolicy, *, now: datetime) -> bool:
     """Whether a slot has a backup that is complete, or will be."""
     return any(
-        backup.slot == slot
-        and (backup.state is BackupState.COMPLETE or is_being_completed(backup, facts.residues, policy, now=now))
+        backup.slot == slot and (backup.state is BackupState.COMPLETE or _comes_to_be(facts, backup, policy, now=now))
         for backup in reversed(facts.backups)
     )
 
 
-def needs_another(backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime) -> bool:
+def needs_another(facts: Facts, backup: Backup, policy: BackupsPolicy, *, now: datetime) -> bool:
     """Whether a complete backup has lost a copy that is not made again from another: a new dump takes its place."""
     short = len(backup.regions_holding()) < policy.copies_min
-    return short and not missing_copies(backup, residues, policy, now=now)
+    return short and not repaired_copies(facts, backup, policy, now=now)
+
+
+def repaired_copies(facts: Facts, backup: Backup, policy: BackupsPolicy, *, now: datetime) -> tuple[Copy, ...]:
+    """The copies of a backup that are to be made again now, none of them where the tenant's bytes go no more."""
+    return missing_copies(backup, facts.residues, policy, now=now, closed_regions=facts.closed_regions)
+
+
+def _comes_to_be(facts: Facts, backup: Backup, policy: BackupsPolicy, *, now: datetime) -> bool:
+    return is_being_completed(backup, facts.residues, policy, now=now, closed_regions=facts.closed_regions)
 
 
 def plan_repairs(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
@@ -118,14 +126,12 @@ def plan_repairs(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Itera
         return
     lacking = (backup for backup in facts.unsettled if backup.lacks_copies)
     for backup in sorted(lacking, key=_BEGUN_AT, reverse=True):
-        yield from repair_steps(backup, facts.residues, policy, now=now)
+        yield from repair_steps(facts, backup, policy, now=now)
 
 
-def repair_steps(
-    backup: Backup, residues: Iterable[Residue], policy: BackupsPolicy, *, now: datetime
-) -> Iterator[Step]:
+def repair_steps(facts: Facts, backup: Backup, policy: BackupsPolicy, *, now: datetime) -> Iterator[Step]:
     """The steps that complete one backup."""
-    for copy in missing_copies(backup, residues, policy, now=now):
+    for copy in repaired_copies(facts, backup, policy, now=now):
         until = rfc3339(repaired_until(backup, policy))
         reason = f"it has no copy in {copy.region}; one is made from another until {until}"
         yield Step(Do.REPAIR_COPY, f"{backup.id}/{copy.region}", reason)
@@ -140,7 +146,7 @@ def backup_step(facts: Facts, policy: BackupsPolicy, slot: str, reason: str, *, 
 def whole_or_to_be(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator[Backup]:
     """The complete backups, and those that will be: the turns of their classes are taken."""
     for backup in facts.backups:
-        if is_being_completed(backup, facts.residues, policy, now=now):
+        if _comes_to_be(facts, backup, policy, now=now):
             yield replace(backup, state=BackupState.COMPLETE)
         elif backup.state is BackupState.COMPLETE:
             yield backup
@@ -173,7 +179,11 @@ def plan_care(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iterator
     for residue in facts.residues:
         if residue.kind is ResidueKind.SCRATCH and residue.lapsed_at is None:
             yield Step(Do.SWEEP_SCRATCH, residue.id, "a verification did not come to its end")
-    stale = tuple(copies_to_look_at(facts.unsettled, facts.residues, policy, now=now - TOGETHER))
+    stale = tuple(
+        copies_to_look_at(
+            facts.unsettled, facts.residues, policy, now=now - TOGETHER, closed_regions=facts.closed_regions
+        )
+    )
     if stale:
         yield Step(Do.LOOK_AT_COPIES, uid, f"copies whose turn it is: {len(stale)}")
     for backup in facts.unsettled:
@@ -196,13 +206,19 @@ def plan_rotation(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iter
     newest = facts.newest_complete
     tenant = facts.tenant
     due = restore_due(tenant.uid, facts.backups, policy.verification, since=tenant.created_at)
-    if newest is not None and due <= now and newest.verified_level is not VerificationLevel.RESTORED:
+    unproved = newest is not None and newest.verified_level is not VerificationLevel.RESTORED
+    if newest is not None and unproved and due <= now and _is_restored_somewhere(facts, newest):
         yield verification_step(newest, f"a restore was due {rfc3339(due)}")
     elif (copy := unread_backup(newest)) is not None:
         yield read_step(copy, VerificationLevel.STRUCTURE, "each backup is read once as a restore reads it")
     for copy in copies_to_read(facts.backups, policy.verification, now=now):
         days = policy.verification.read_back_every_days
         yield read_step(copy, VerificationLevel.READ_BACK, f"not read back for {days} days")
+
+
+def _is_restored_somewhere(facts: Facts, backup: Backup) -> bool:
+    """Whether a backup may be proved by a restore: not where the tenant's bytes go no more; a newer one comes."""
+    return any(region not in facts.closed_regions for region in backup.regions_holding())
 
 
 def read_step(copy: Copy, level: VerificationLevel, reason: str) -> Step:
@@ -253,6 +269,7 @@ def copies_to_look_at(
     *,
     now: datetime,
     ahead: timedelta = timedelta(0),
+    closed_regions: Collection[str] = (),
 ) -> Iterator[Copy]:
     """The copies whose turn it is, or will be so soon; those to be made again are looked at by whoever makes them.
 
@@ -260,7 +277,11 @@ def copies_to_look_at(
     """
     known, places = [backup for backup in backups if not backup.is_settled], tuple(residues)
     lacking = [backup for backup in known if backup.lacks_copies]
-    repaired = {copy.residue_id for one in lacking for copy in missing_copies(one, places, policy, now=now)}
+    repaired = {
+        copy.residue_id
+        for one in lacking
+        for copy in missing_copies(one, places, policy, now=now, closed_regions=closed_regions)
+    }
     for copy in unsettled_copies(known, places):
         until = now if copy.seen_at is None else now + ahead
         if next_sight(copy, policy) <= until and copy.residue_id not in repaired:

@@ -14,7 +14,7 @@ from typing import Final
 
 from tenantctl.backups.attempt import WRITING_MAX, read_manifest, residue_of, tell_of_short, written_copy
 from tenantctl.backups.completeness import good_copies, missing_copies, repaired_until
-from tenantctl.backups.destinations import check_bucket
+from tenantctl.backups.destinations import check_bucket, regions_left
 from tenantctl.backups.keys import key_residue, open_identity, store, wrap_in
 from tenantctl.backups.manifest import Manifest
 from tenantctl.backups.restore import find_backup
@@ -85,7 +85,7 @@ class RepairCopy:
 def _refuse_unless_missing(work: Work, backup: Backup, copy: Copy) -> None:
     registry, policy = work.world.registry, work.world.policies.backups
     residues = registry.open_residues(work.tenant.uid)
-    missing = missing_copies(backup, residues, policy, now=registry.now())
+    missing = missing_copies(backup, residues, policy, now=registry.now(), closed_regions=regions_left(work))
     if copy.region not in {one.region for one in missing}:
         raise Refused(f"The copy of backup {backup.id} in {copy.region} is not to be made again, or not any more.")
 

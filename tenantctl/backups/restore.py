@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tenantctl.backups.attempt import read_manifest
+from tenantctl.backups.destinations import regions_left
 from tenantctl.backups.keys import open_identity
 from tenantctl.backups.reading import Reading
 from tenantctl.backups.stream import opened
@@ -113,7 +114,7 @@ class VerifyBackup:
             Refused: no instance may receive the restore.
         """
         backup = find_backup(work.world, work.tenant.uid, step.subject)
-        copy, instance = _choose_copy(work.world, backup, Asked.parse(step.argument).region)
+        copy, instance = _choose_copy(work, backup, Asked.parse(step.argument).region)
         place = ScratchPlace(instance, f"s_{backup.id}")
         residue = _record_scratch(work, backup, place)
         try:
@@ -161,18 +162,24 @@ def find_backup(world: World, tenant_uid: str, backup_id: str) -> Backup:
     raise NotFound(f"There is no backup {backup_id} of tenant {tenant_uid}.", hint="List them: tenantctl backup list")
 
 
-def _choose_copy(world: World, backup: Backup, region: str | None) -> tuple[Copy, str]:
+def _choose_copy(work: Work, backup: Backup, region: str | None) -> tuple[Copy, str]:
     """A written copy, of one region if that is asked, and an instance of role verify in its jurisdiction.
 
-    In the same region where there is one.
+    In the same region where there is one; never where the tenant's bytes go no more.
     """
+    world, closed = work.world, regions_left(work)
     instances = [instance for instance in world.registry.instances() if instance.role is InstanceRole.VERIFY]
     copies = [copy for copy in backup.copies if copy.state is CopyState.WRITTEN and region in {None, copy.region}]
+    if copies and all(copy.region in closed for copy in copies):
+        raise Refused(
+            f"Backup {backup.id} is restored nowhere: its copies lie where {work.tenant.label} has moved away from.",
+            hint="The next backup, of the new place, can be proved.",
+        )
     pairs = [
         (copy, instance)
         for copy in copies
         for instance in instances
-        if world.jurisdictions[instance.region] == world.jurisdictions[copy.region]
+        if copy.region not in closed and world.jurisdictions[instance.region] == world.jurisdictions[copy.region]
     ]
     if not pairs:
         raise Refused(

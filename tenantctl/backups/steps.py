@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from tenantctl.backups.age import Identity
 from tenantctl.backups.attempt import adopt, begin, complete, fail
 from tenantctl.backups.completeness import is_being_completed
-from tenantctl.backups.destinations import choose_destinations
+from tenantctl.backups.destinations import choose_destinations, regions_left
 from tenantctl.backups.manifest import Manifest
 from tenantctl.backups.stream import Streamed, Target, stream
 from tenantctl.engine.actions import Work
@@ -26,10 +26,13 @@ class BackUp:
     def is_done(self, work: Work, step: Step) -> bool:
         """Whether a backup has the slot that is complete, or will be: what one still lacks is made from its copies."""
         registry, policy = work.world.registry, work.world.policies.backups
-        residues, now = registry.open_residues(work.tenant.uid), registry.now()
+        residues, now, closed = registry.open_residues(work.tenant.uid), registry.now(), regions_left(work)
         return any(
             backup.slot == step.subject
-            and (backup.state is BackupState.COMPLETE or is_being_completed(backup, residues, policy, now=now))
+            and (
+                backup.state is BackupState.COMPLETE
+                or is_being_completed(backup, residues, policy, now=now, closed_regions=closed)
+            )
             for backup in registry.backups(work.tenant.uid)
         )
 

@@ -87,6 +87,7 @@ class Facts:
     prepared: bool = False  # of a database that is to be filled from a backup: whether it is ready for that
     formers: tuple[FormerSeen, ...] = ()
     moves: tuple[Move, ...] = ()
+    closed_regions: frozenset[str] = frozenset()  # no new byte goes to these: the tenant has left their jurisdiction
     replication: Sighting[ReplicationSeen] = NOT_LOOKED  # of a move that has not ended
     registry: RegistrySeen | Unreachable = NOT_LOOKED
     waiting: WaitingSeen | None = None  # of one that waits for room

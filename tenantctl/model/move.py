@@ -4,7 +4,7 @@ How far it is stands here only where no instance can show it: since when the cus
 the schema that was copied, the cut-over, and the end. Everything else is asked of the two instances.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -66,3 +66,18 @@ class Move:
 def open_move(moves: Iterable[Move]) -> Move | None:
     """The one that has not ended; there is never more than one."""
     return next((move for move in moves if move.ended_at is None), None)
+
+
+def closed_regions(moves: Iterable[Move], home: str, jurisdictions: Mapping[str, str]) -> frozenset[str]:
+    """The regions to which no new byte of a tenant goes: those of every jurisdiction that it has moved out of.
+
+    What it left there lapses in its own time. A jurisdiction that it has moved back to is closed no more.
+
+    Args:
+        moves: the tenant's.
+        home: the region that it lives in.
+        jurisdictions: region → jurisdiction.
+    """
+    left = {jurisdictions.get(move.source_region) for move in moves if move.cut_over_at is not None}
+    left -= {None, jurisdictions.get(home)}
+    return frozenset(region for region, jurisdiction in jurisdictions.items() if jurisdiction in left)

@@ -278,11 +278,11 @@ def _final_backup(facts: Facts, policies: Policies, *, now: datetime) -> Iterato
     slot = f"final-{closed_at:%Y%m%dT%H%M%SZ}"
     if final is None:
         begun = [one for one in facts.backups if one.slot.startswith(slot) and one.state is BackupState.SHORT]
-        repairs = [step for one in begun for step in repair_steps(one, facts.residues, policy, now=now)]
+        repairs = [step for one in begun for step in repair_steps(facts, one, policy, now=now)]
         again = Step(Do.BACK_UP, slot, f"the logins are closed since {rfc3339(closed_at)}", RetentionClass.FINAL.value)
         yield from repairs or [again]
     elif len(final.regions_holding()) < policy.copies_min:
-        repairs = list(repair_steps(final, facts.residues, policy, now=now))
+        repairs = list(repair_steps(facts, final, policy, now=now))
         yield from repairs
         made_again = f"{slot}-after-{final.id}"
         served = any(b.slot == made_again and b.state is BackupState.COMPLETE for b in facts.backups)

@@ -5,7 +5,7 @@ from tenantctl.model.decisions import Act
 from tenantctl.model.errors import Transient
 from tenantctl.model.facts import NOT_LOOKED, DatabaseSeen, Facts
 from tenantctl.model.lifecycle import State
-from tenantctl.model.move import open_move
+from tenantctl.model.move import closed_regions, open_move
 from tenantctl.model.plan import Plan
 from tenantctl.model.sighting import Present, Sighting
 from tenantctl.model.tenant import Tenant, Wanted
@@ -47,6 +47,7 @@ def observe(world: World, tenant: Tenant) -> Facts:
         roles=databases.look_at_roles(hosting) if placed and tenant.state in COMING else NOT_LOOKED,
         logins=databases.look_at_logins(hosting) if looked_at else NOT_LOOKED,
         moves=moves,
+        closed_regions=closed_regions(moves, hosting.region, world.jurisdictions),
         replication=NOT_LOOKED if move is None else world.replication.look(move.source, move.target),
         registry=registry_seen(world) if tenant.state is State.DEACTIVATED or erased else NOT_LOOKED,
         subscription=world.subscriptions.look(tenant.uid) if tenant.state is State.DEACTIVATED else NOT_LOOKED,

@@ -29,7 +29,7 @@ class MovesContract:
         """What the customer was told, and agreed to, stands with it and in the journal; since when it is out, too."""
         tenant, lease = office.led_to(Event.DATABASE_READY)
         office.registry.add_instance(Instance("ew4-a", ELSEWHERE, InstanceRole.TENANTS, 5))
-        told = {"dumped_because": "large objects", "expected_seconds": 90, "accepted_seconds": 120}
+        told: dict[str, Any] = {"dumped_because": "large objects", "expected_seconds": 90, "accepted_seconds": 120}
         with office.registry.fenced(lease) as writes:
             move = writes.begin_move(ELSEWHERE, **ASKED, **told)
             assert move.dumped_by is None

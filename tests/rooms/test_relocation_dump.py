@@ -8,7 +8,7 @@ from tenantctl.adapters.memory.fuse import Fuse
 from tenantctl.model.errors import NoRoom, Refused
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move, open_move
-from tenantctl.model.tenant import Instance, InstanceRole, Tenant
+from tenantctl.model.tenant import Hosting, Instance, InstanceRole, Tenant
 from tenantctl.relocation.request import check_move, request_move, request_undo
 from tests.rooms.company import PARTNER, Company
 from tests.rooms.test_relocation import NEW_PLACE, a_company, assert_nothing_left, backed_up, works
@@ -138,7 +138,7 @@ def test_whoever_finds_the_login_open_begins_anew() -> None:
     """What was dumped before is a copy of nothing any more: the rows that were written since arrive too."""
     company, tenant = with_large_objects()
     ask(company, tenant)
-    genuine, tried = company.databases.digests, []
+    genuine, tried = company.databases.digests, list[Hosting]()
 
     def silent_once(hosting):
         if not tried:

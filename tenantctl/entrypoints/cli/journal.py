@@ -115,28 +115,60 @@ def _chain(registry: "Registry", uid: str) -> "tuple[Sequence[Entry], Head | Non
 @click.option("--all", "show_all", is_flag=True, help="Also the places that have lapsed, with their proof.")
 @output_option
 def residue(tenant: str, show_all: bool, output: Output) -> None:
-    """Show every place where bytes of TENANT are, and the date after which nothing there can be read."""
+    """Show every place where bytes of TENANT are, and the date after which nothing there can be read.
+
+    Of a tenant that has moved to another jurisdiction it also says what is still outside of that, until when, and on
+    whose instruction; nothing new goes there.
+    """
     from tenantctl.backups.holding import kept_places
     from tenantctl.bootstrap import opened_world
+    from tenantctl.relocation.outside import placed, told
 
     with opened_world(looks_only=True) as world:
         one = world.registry.find(tenant)
         residues = world.registry.residues(one.uid)
         kept = kept_places(world.decisions.holds(one.uid), world.registry.backups(one.uid))
-    listed = [place for place in residues if show_all or place.lapsed_at is None]
+        moves, laws = world.registry.moves(one.uid), world.jurisdictions
+        places = list(
+            placed(
+                one,
+                residues,
+                moves,
+                instances=world.registry.instances(),
+                jurisdictions=laws,
+                policy=world.policies.lifecycle,
+            )
+        )
+    listed = [place for place in places if show_all or place.residue.lapsed_at is None]
     if output == "json":
-        print_json([{**vars(place), "held": place.lapsed_at is None and place.id in kept} for place in listed])
+        print_json(
+            [
+                {
+                    **vars(place.residue),
+                    "held": place.residue.lapsed_at is None and place.residue.id in kept,
+                    "region": place.region,
+                    "jurisdiction": place.jurisdiction,
+                    "outside": place.outside,
+                    "not_before": place.not_before,
+                }
+                for place in listed
+            ]
+        )
         return
     if not listed:
         click.echo(f"Nothing of tenant {one.label} is left anywhere: {len(residues)} places lapsed.")
         return
-    headers = ["kind", "place", "since", "unreadable after", "held", "lapsed", "proof"]
+    headers = ["kind", "place", "jurisdiction", "since", "unreadable after", "held", "lapsed", "proof"]
     rows = []
-    for r in listed:
+    for place in listed:
+        r = place.residue
         held = "until released" if r.lapsed_at is None and r.id in kept else None
-        rows.append((r.kind, r.place, r.made_at, r.unreadable_after, held, r.lapsed_at, r.proof))
+        where = f"{place.jurisdiction}, left" if place.outside else place.jurisdiction
+        rows.append((r.kind, r.place, where, r.made_at, r.unreadable_after, held, r.lapsed_at, r.proof))
     print_table(headers, rows)
-    if any(row[4] for row in rows):
+    if any(row[5] for row in rows):
         click.echo(
             "\nWhat is held for the law can be read until it is released; then until its date, or a few days more."
         )
+    if (left := told(one, places, moves, laws)) is not None:
+        click.echo(f"\n{left}")
