@@ -1,23 +1,25 @@
 """Billing's rules: no order and no repetition of events ends elsewhere; what is read, refused, and asked."""
 
-import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenantctl.adapters.google.asked_subscriptions import AskedSubscriptions
 from tenantctl.adapters.memory.billing import MemoryBilling
 from tenantctl.adapters.memory.registry import MemoryRegistry
-from tenantctl.billing.cards import card_data_in
 from tenantctl.billing.request import receive, replay, replay_all
-from tenantctl.entrypoints.service.envelopes import event_of, unwrapped
+from tenantctl.entrypoints.cli.main import cli
+from tenantctl.entrypoints.service.envelopes import event_of
 from tenantctl.model.billing import (
-    Fault,
     Head,
     Outcome,
     SubscriptionEvent,
@@ -27,29 +29,20 @@ from tenantctl.model.billing import (
 )
 from tenantctl.model.errors import Refused
 from tenantctl.model.lifecycle import State
-from tenantctl.model.outbox import Told, cloud_event_text
+from tenantctl.model.outbox import Announcement, Told, cloud_event_text
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
 from tenantctl.model.tenant import Instance, InstanceRole, Tenant, Wanted
 from tests.contracts.registry_samples import REGION, new_tenant
+from tests.rooms.billing_cases import NOW, UID, registry_with_a_tenant, without
 from tests.rooms.callers import cloud_event
 from tests.rooms.company import Company
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAYS = st.integers(-30, 30).map(lambda days: NOW + timedelta(days=days))
-UID = "k7m2qp5xw3ab"
 
 
 def event(number: int, kind: SubscriptionKind, at: datetime | None, subscription: str = "sub-1") -> SubscriptionEvent:
     """The event of a number, which says at most one thing."""
     return SubscriptionEvent("/b", f"{subscription}/{number}", kind, subscription, UID, number, NOW, "c", "p", at)
-
-
-def registry_with_a_tenant() -> MemoryRegistry:
-    """A registry whose clock stands still, with a tenant that billing may speak of."""
-    registry = MemoryRegistry(lambda: NOW)
-    registry.add_instance(Instance("one", REGION, InstanceRole.TENANTS, 500))
-    registry.request_tenant(new_tenant(uid=UID))
-    return registry
 
 
 @st.composite
@@ -125,6 +118,47 @@ def test_more_cancellations_than_the_cap_allows_are_taken_and_stopped() -> None:
     assert "blocked/cap" in company.alarms(tenants[0])
 
 
+# At a shell
+
+
+def test_dead_letters_are_seen_replayed_and_dismissed_at_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is open ends with 6; what is published is the outbox, once."""
+    registry = registry_with_a_tenant()
+    sent: list[Announcement] = []
+    billing = MemoryBilling(registry)
+
+    @contextmanager
+    def opened_world(*, looks_only: bool = False) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(registry=registry, billing=billing, topic=SimpleNamespace(send=sent.extend))
+
+    def ended(*arguments: str) -> tuple[int, str]:
+        said = CliRunner().invoke(cli, ["billing", *arguments], standalone_mode=False)
+        return said.return_value or 0, said.output
+
+    monkeypatch.setattr("tenantctl.bootstrap.opened_world", opened_world)
+    assert ended("dead-letters", "list") == (0, "No dead letter is open.\n")
+    assert ended("dead-letters", "replay", "--all") == (0, "No dead letter is open.\n")
+    for body in ("[]", json.dumps(cloud_event("nobody", 1))):
+        with pytest.raises(Undeliverable):
+            receive(billing, body, event_of)
+    code, table = ended("dead-letters", "list")
+    assert (code, "unknown-tenant" in table) == (6, True)
+    assert json.loads(ended("dead-letters", "list", "-o", "json")[1])[0]["body"] == "[]"
+    assert ended("dead-letters", "show", "1") == (0, "[]\n")
+    registry.request_tenant(new_tenant(uid="nobody", name="nobody"))
+    code, said = ended("dead-letters", "replay", "1", "2")
+    assert (code, said.splitlines()[0]) == (6, "Dead letter 1: as it was: It is no JSON object.")
+    assert said.splitlines()[1].startswith("Dead letter 2: applied: ")
+    assert "dismissed: a test" in ended("dead-letters", "dismiss", "1", "--because", "a test")[1]
+    assert ended("dead-letters", "list")[0] == 0
+    assert "sub-nobody" in ended("show", "nobody")[1]
+    assert "never told" in ended("show", UID)[1]
+    registry.shelf.billing.announce(UID, Told.STATE, {"to": "active"}, at=NOW)
+    assert ended("publish") == (0, "1 announcements were published.\n")
+    assert ended("publish") == (0, "There was nothing to publish.\n")
+    assert [one.tenant_uid for one in sent] == [UID]
+
+
 # Before a destruction
 
 
@@ -194,108 +228,6 @@ def test_billing_is_asked_for_a_tenant_and_not_in_the_clear(url: str) -> None:
     """Or anybody on the way could have a database destroyed."""
     with pytest.raises(Refused):
         AskedSubscriptions(url, Asked(Gone()), None)
-
-
-# What is read
-
-
-def test_each_form_of_an_envelope_says_the_same() -> None:
-    """Structured, binary, and both of them inside of Pub/Sub's envelope."""
-    said = cloud_event(UID, 7, effective_at="2026-12-31T00:00:00+01:00")
-    attributes = {f"ce-{name}": value for name, value in said.items() if name != "data"}
-    data = json.dumps(said["data"]).encode()
-
-    def pushed(content: bytes, **more: Any) -> bytes:
-        return json.dumps({"message": {"data": base64.b64encode(content).decode(), "messageId": "1", **more}}).encode()
-
-    forms = [
-        (json.dumps(said).encode(), {}),
-        (data, {name.title(): value for name, value in attributes.items()}),
-        (pushed(json.dumps(said).encode()), {}),
-        (pushed(data, attributes=attributes), {}),
-    ]
-    read = [event_of(unwrapped(body, headers)) for body, headers in forms]
-    assert len(set(read)) == 1
-    assert (read[0].sequence, read[0].effective_at) == (7, datetime(2026, 12, 30, 23, tzinfo=UTC))
-
-
-def without(name: str, **changes: Any) -> dict[str, Any]:
-    """An event whose data lack a field, or say something else."""
-    said = cloud_event(UID, 1)
-    said["data"] = {key: value for key, value in {**said["data"], **changes}.items() if key != name}
-    return said
-
-
-WRONG: dict[str, tuple[Any, Fault]] = {
-    "no object": ([1, 2], Fault.MALFORMED),
-    "another type": ({**cloud_event(UID, 1), "type": "subscription.paused"}, Fault.UNKNOWN_TYPE),
-    "no type": ({**cloud_event(UID, 1), "type": None}, Fault.MALFORMED),
-    "no tenant": (without("tenant"), Fault.MALFORMED),
-    "a blank cause": (without("", cause=""), Fault.MALFORMED),
-    "a number that is a text": (without("", sequence="1"), Fault.MALFORMED),
-    "the number zero": (without("", sequence=0), Fault.MALFORMED),
-    "a time that is a number": (without("", effective_at=1764892800), Fault.MALFORMED),
-    "a time of nowhere": (without("", effective_at="2026-12-31T00:00:00"), Fault.MALFORMED),
-    "a time that nobody means": (without("", effective_at="0001-01-01T00:00:00Z"), Fault.MALFORMED),
-    "a line break": (without("", cause="a\nb"), Fault.MALFORMED),
-    "a character that ends a text": (without("", cause="a\x00b"), Fault.MALFORMED),
-    "half a character": (without("", cause="\ud800"), Fault.MALFORMED),
-    "a trial without an end": (cloud_event(UID, 1, "trial.started"), Fault.MALFORMED),
-    "a card": (without("", note="4111 1111 1111 1111"), Fault.CARD_DATA),
-    "a card's field": (without("", card={"last4": "1111"}), Fault.CARD_DATA),
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_no_event_is_kept_and_refused_for_what_it_is(wrong: str) -> None:
-    """Once, however often it comes; of card data nothing but that it came."""
-    said, fault = WRONG[wrong]
-    billing = MemoryBilling(registry_with_a_tenant())
-    for _ in range(2):
-        with pytest.raises(Undeliverable) as caught:
-            receive(billing, unwrapped(json.dumps(said).encode(), {}), event_of)
-        assert caught.value.fault is fault
-    (letter,) = billing.dead_letters()
-    assert (letter.fault, letter.tries, bool(letter.body)) == (fault, 2, fault is not Fault.CARD_DATA)
-    assert "4111" not in f"{letter}"
-
-
-def test_numbers_that_are_no_cards_are_left_alone() -> None:
-    """A card's number has its check digit and its first digit; whoever numbers messages may hit one."""
-    assert card_data_in({"a": "4111111111111112", "b": 1111111111111117, "c": "2026-11-23T12:00:00Z"}) == ""
-    assert card_data_in({"messageId": "4111111111111111", "discard": "x", "company": "y"}) == ""
-    assert card_data_in([{"x": ["4111-1111-1111-1111"]}]) == "a number"
-    deep: Any = "x"
-    for _ in range(100):
-        deep = [deep]
-    assert "too deep" in card_data_in(deep)
-
-
-@settings(max_examples=150)
-@given(
-    st.one_of(
-        st.binary(max_size=200),
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-            max_leaves=8,
-        ).map(lambda value: json.dumps({"message": value, "specversion": "1.0", "data": value}).encode()),
-        st.sampled_from(sorted(cloud_event(UID, 1))).flatmap(
-            lambda name: st.text(max_size=20).map(lambda text: json.dumps({**cloud_event(UID, 1), name: text}).encode())
-        ),
-    ),
-    st.dictionaries(st.sampled_from(["ce-specversion", "ce-type", "ce-id", "x"]), st.text(max_size=8), max_size=3),
-)
-def test_whatever_comes_is_an_event_or_undeliverable(body: bytes, headers: dict[str, str]) -> None:
-    """No envelope is an error of ours, and what is kept of it can be kept: no text has an end inside."""
-    text = unwrapped(body, headers)
-    assert "\x00" not in text
-    refusals = []
-    try:
-        event_of(text)
-    except Undeliverable as refusal:
-        refusals.append(refusal.sentence)
-    assert all(map(str.isprintable, refusals))
 
 
 def test_a_dead_letter_is_replayed_once_its_tenant_is_there() -> None:
