@@ -14,7 +14,7 @@ from tenantctl.billing.cards import card_data_in
 from tenantctl.billing.request import receive
 from tenantctl.entrypoints.service.envelopes import event_of, unwrapped
 from tenantctl.model.billing import Fault, Undeliverable
-from tests.rooms.billing_cases import UID, registry_with_a_tenant
+from tests.rooms.billing_cases import UID, registry_with_a_tenant, without
 from tests.rooms.callers import cloud_event
 
 
