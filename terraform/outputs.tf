@@ -26,6 +26,11 @@ output "configuration" {
   }
 }
 
+output "service_url" {
+  description = "Where the service answers; null while there is no image."
+  value       = module.control.service_url
+}
+
 # Each is run once, by a person; running it again changes nothing.
 output "take_into_service" {
   description = "The commands that take the instances into service."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tests.house.repository import PACKAGE, ROOT, python_files, tree
 
 RUNBOOK = ROOT / "docs/RUNBOOK.md"
+TOLD = ROOT / "terraform/modules/governance/alarms.yaml"
 # The one blocker whose code is not written where it is made: those of the safeguards stand in their own file.
 SAFEGUARDS = PACKAGE / "offboarding/safeguards.py"
 
@@ -23,6 +24,13 @@ def test_every_alarm_says_what_to_do() -> None:
     for section in re.split(r"^### ", RUNBOOK.read_text(), flags=re.MULTILINE)[1:]:
         code, _, text = section.partition("\n")
         assert "*Do:*" in text.partition("\n## ")[0], code
+
+
+def test_somebody_is_told_of_every_alarm() -> None:
+    """Terraform makes an alert of each line of this file: code and severity."""
+    told = dict(re.findall(r"^([^#\s]+): (CRITICAL|ERROR|WARNING)$", TOLD.read_text(), re.MULTILINE))
+    assert set(told) == raised() | blocked()
+    assert len(told) == sum(not line.startswith("#") for line in TOLD.read_text().split("\n") if line)
 
 
 def raised() -> set[str]:

@@ -4,13 +4,21 @@ output "environment" {
 }
 
 output "service" {
-  description = "The service: its address, the audience of its callers, and who may call it as what; null address while there is no image."
-  value       = { url = try(google_cloud_run_v2_service.serve["serve"].uri, null), audience = local.audience, callers = local.callers }
+  description = "The service: the audience of its callers' tokens, and who may call it as what."
+  value       = { audience = local.audience, callers = local.callers }
+}
+
+output "service_url" {
+  description = "Where the service answers; null while there is no image."
+  value       = try(google_cloud_run_v2_service.serve["serve"].uri, null)
 }
 
 output "topics" {
   description = "Where billing announces its events, and where those lie that were given up."
-  value       = { billing = google_pubsub_topic.billing.id, dead_letters = google_pubsub_subscription.dead_letters.id }
+  value = {
+    billing      = "projects/${var.project}/topics/${google_pubsub_topic.billing.name}"
+    dead_letters = "projects/${var.project}/subscriptions/${google_pubsub_subscription.dead_letters.name}"
+  }
 }
 
 output "images" {

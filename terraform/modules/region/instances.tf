@@ -3,7 +3,7 @@
 resource "google_sql_database_instance" "this" {
   #checkov:skip=CKV_GCP_111:Statements of customers are customers' data; the log has connections and waits, not what was said
   #checkov:skip=CKV_GCP_109:Errors are logged from ERROR on with their statements left out: they are customers' data
-  #checkov:skip=CKV_GCP_110:pgAudit would write customers' statements into our log; who entered is in the audit log and in log_connections
+  #checkov:skip=CKV_GCP_110:Customers' statements would be written into our log by pgAudit; who entered is in the audit log and in log_connections
   #checkov:skip=CKV2_GCP_13:Durations are logged with the statement, and statements are customers' data
   #checkov:skip=CKV_GCP_108:Every host name would be looked up at each log-in; the address is logged
   for_each            = var.instances
