@@ -8,7 +8,9 @@ from tenantctl.model.plan import Duty
 from tests.house.repository import ROOT
 from tests.infrastructure.duties import PLACES, table
 from tests.infrastructure.hcl import blocks, resources, without_comments
+from tests.infrastructure.mutant_list import MUTANTS
 from tests.infrastructure.plans import TERRAFORM
+from tests.simulation.mutants import why_not
 
 BESIDES_DUTIES = {"serve", "export", "migrate", "schedule", "push"}
 SOURCES = sorted(TERRAFORM.rglob("*.tf"))
@@ -132,3 +134,10 @@ def test_the_language_is_read_as_it_is_written() -> None:
     ((words, body),) = blocks(text)
     assert words == ("resource", "a", "b")
     assert without_comments(body) == '  name = "x } # y"\n  lifecycle {\n    z = 1 \n  }\n'
+
+
+def test_every_known_mistake_can_be_planted() -> None:
+    """Its old text stands once in its file; `python -m tests.infrastructure.mutants` sees that it is found."""
+    assert not [sentence for mutant in MUTANTS if (sentence := why_not(mutant, ROOT))]
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
+    assert all(mutant.old != mutant.new for mutant in MUTANTS)

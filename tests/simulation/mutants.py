@@ -86,12 +86,12 @@ def tried(mutant: Mutant) -> str | None:
 
 
 @contextmanager
-def copied() -> Iterator[Path]:
+def copied(names: Sequence[str] = COPIED) -> Iterator[Path]:
     """A copy of all that the tests need, until the block ends; databases may be asked to read it."""
     folder = Path(tempfile.mkdtemp(prefix="tenantctl-mutant-"))
     folder.chmod(0o755)
     try:
-        for name in COPIED:
+        for name in names:
             source = ROOT / name
             if source.is_dir():
                 shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
