@@ -22,6 +22,7 @@ BY_SOURCES: Final = ("tests/infrastructure/test_sources.py",)
 
 _WRITE: Final = "write: [storage.buckets.get, storage.objects.create, storage.objects.get]"
 _VAULTS_OF_BACKUP: Final = "instances: [enter], vaults: [write], key_buckets: [write], keys: [wrap]"
+_AGE: Final = "      age = each.value.age_days\n    }\n  }\n\n"
 _EXPORTS: Final = '  labels                      = merge(var.labels, { holds = "exports" })'
 _AUDITS: Final = '"cloudkms.googleapis.com", "cloudsql.googleapis.com", "iam.googleapis.com", "run'
 
@@ -44,8 +45,8 @@ MUTANTS: Final = (
     Mutant(
         "soft delete keeps what a bucket has expired for a week",
         BUCKETS,
-        "      age = each.value.age_days\n    }\n  }\n\n  soft_delete_policy {\n    retention_duration_seconds = 0",
-        "      age = each.value.age_days\n    }\n  }\n\n  soft_delete_policy {\n    retention_duration_seconds = 604800",
+        f"{_AGE}  soft_delete_policy {{\n    retention_duration_seconds = 0",
+        f"{_AGE}  soft_delete_policy {{\n    retention_duration_seconds = 604800",
         BY_PLANS,
     ),
     Mutant(

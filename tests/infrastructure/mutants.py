@@ -1,7 +1,8 @@
 """Plants each known mistake in a copy of the infrastructure, and sees that it is found: with Terraform, where it is.
 
 `python -m tests.infrastructure.mutants --check COMMAND`, where `COMMAND FOLDER VARIABLES PLAN` validates, tests and
-plans a folder, ends with another code than 0 if any of it fails, and writes the plan's JSON. Closes with `killed N of N`.
+plans a folder, ends with another code than 0 if any of it fails, and writes the plan's JSON. It closes with
+`killed N of N`.
 
 The checkout is never touched. The run begins with no mistake at all, which nothing may find.
 """
