@@ -1,4 +1,4 @@
-"""The contract of `Replication`, on two real clusters: a customer writes and keeps a ledger of what was confirmed."""
+"""Replication on two real clusters, beside its contract: a customer writes, and keeps a ledger of what it confirmed."""
 
 import contextlib
 import threading
@@ -12,9 +12,9 @@ import pytest
 
 from tenantctl.adapters.postgres.replication import PostgresReplication
 from tenantctl.localcloud.client import LocalCloud
-from tenantctl.model.errors import Refused, TenantctlError
+from tenantctl.model.errors import Refused
 from tenantctl.model.replication import ReplicationSeen
-from tenantctl.model.sighting import Present, Unreachable
+from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Hosting
 from tests.contracts.databases_places import PASSWORD, PostgresPlace, given, local_place, local_sessions
 
@@ -163,25 +163,6 @@ def test_no_confirmed_write_is_lost_or_doubled(move: Move) -> None:
     assert move.run(move.target, "SELECT orders >= 3000 FROM how_many") == [(True,)]
 
 
-def test_1_every_call_may_be_repeated(move: Move) -> None:
-    """The second time changes nothing, and `remove` of what is gone neither."""
-    digest = move.replication.schema_digest(move.source)
-    move.replication.copy_schema(move.source, move.target)
-    for _ in range(2):
-        move.replication.publish(move.source, digest)
-        assert move.replication.schema_digest(move.source) == digest
-    for _ in range(2):
-        move.replication.subscribe(move.source, move.target)
-    move.wait_until(lambda: move.seen().in_step(64_000))
-    for _ in range(2):
-        move.replication.copy_sequences(move.source, move.target)
-        move.replication.settle(move.source, move.target)
-    for _ in range(2):
-        move.replication.remove(move.source, move.target)
-    assert move.seen().is_nothing
-    assert move.left() == []
-
-
 def test_4_whatever_broke_off_is_taken_away(move: Move) -> None:
     """Published only, or subscribed and in the middle of copying: afterwards the source is what it was."""
     before = move.run(move.source, "SELECT relname, relreplident FROM pg_class WHERE relnamespace = 2200 ORDER BY 1")
@@ -195,44 +176,6 @@ def test_4_whatever_broke_off_is_taken_away(move: Move) -> None:
     after = move.run(move.source, "SELECT relname, relreplident FROM pg_class WHERE relnamespace = 2200 ORDER BY 1")
     assert after == before
     move.run(move.source, "UPDATE \"Log of Whims\" SET said = 'another'")
-
-
-def test_4_a_silent_target_does_not_keep_the_sources_log(move: Move) -> None:
-    """What would fill the source's disk is taken away; that the target was silent is told, and it is cleared later."""
-    move.begin()
-    with pytest.raises(TenantctlError):
-        move.replication.remove(move.source, replace(move.target, instance="nowhere"))
-    assert {kind for kind, name in move.left() if kind in {"slot", "publication", "identity"}} == set()
-    move.replication.remove(move.source, move.target)
-    assert move.left() == []
-
-
-def test_a_change_of_the_schema_is_seen(move: Move) -> None:
-    """Whatever `pg_dump` would write differently: it is not replicated."""
-    digest = move.replication.schema_digest(move.source)
-    move.run(move.source, "ALTER TABLE orders ADD COLUMN note text")
-    assert move.replication.schema_digest(move.source) != digest
-
-
-def test_2_a_silent_instance_is_not_nothing(move: Move) -> None:
-    """Neither side's silence says that there is no replication."""
-    assert move.seen().is_nothing
-    for silent in (
-        (replace(move.source, instance="nowhere"), move.target),
-        (move.source, replace(move.target, instance="nowhere")),
-    ):
-        assert isinstance(move.replication.look(*silent), Unreachable), silent
-
-
-def test_3_another_tenants_database_is_left_alone(move: Move) -> None:
-    """Neither published nor subscribed to."""
-    move.place.mark(move.source, "somebody else's")
-    with pytest.raises(Refused, match="not tenant"):
-        move.replication.publish(move.source, "digest")
-    with pytest.raises(Refused, match="not tenant"):
-        move.replication.copy_schema(move.source, move.target)
-    move.place.mark(move.source, move.source.marker)
-    assert move.left() == []
 
 
 def test_what_stands_in_the_way_is_told(move: Move) -> None:

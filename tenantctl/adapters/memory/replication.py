@@ -16,9 +16,9 @@ from tenantctl.model.tenant import Hosting
 
 @dataclass
 class Running:
-    """What of a replication is there."""
+    """What of a replication is there: on the source with which digest, and on which target."""
 
-    digest: str
+    digest: str | None
     target: Hosting | None = None
 
 
@@ -75,13 +75,14 @@ class MemoryReplication:
     def publish(self, source: Hosting, digest: str) -> None:
         """See the port."""
         self._own(source)
-        self.running.setdefault(source.database, Running(digest))
+        running = self.running.setdefault(source.database, Running(digest))
+        running.digest = running.digest or digest
 
     def subscribe(self, source: Hosting, target: Hosting) -> None:
         """See the port."""
         self._own(target)
         self._own(source)
-        if source.database not in self.running:
+        if source.database not in self.running or self.running[source.database].digest is None:
             raise NotFound(f"The instance {source.instance} publishes nothing of {source.database}.")
         self.running[source.database].target = target
 
@@ -95,11 +96,12 @@ class MemoryReplication:
         running = self.running.get(source.database)
         if running is None:
             return Present(ReplicationSeen(None, False, False, False, 0, 0, None))
-        subscribed = running.target is not None
-        if subscribed:
+        slot, subscribed = running.digest is not None, running.target is not None
+        if slot and subscribed:
             self._follow(source, target)
         tables = len(self._own(source).tables)
-        return Present(ReplicationSeen(running.digest, True, False, subscribed, tables, tables, 0))
+        lag = 0 if slot and subscribed else None
+        return Present(ReplicationSeen(running.digest, slot, False, subscribed, tables, tables, lag))
 
     def mark(self, source: Hosting) -> str:
         """See the port."""
@@ -109,7 +111,7 @@ class MemoryReplication:
     def has_reached(self, source: Hosting, position: str) -> bool:
         """See the port."""
         running = self.running.get(source.database)
-        if running is None or running.target is None:
+        if running is None or running.digest is None or running.target is None:
             raise NotFound(f"The instance {source.instance} has no slot for {source.database}.")
         self._follow(source, running.target)
         return True
@@ -126,10 +128,17 @@ class MemoryReplication:
 
     def set_verifier(self, hosting: Hosting, verifier: str) -> None:
         """See the port; the verifier stands for the password."""
+        if not verifier.startswith("SCRAM-SHA-256$"):
+            raise Refused("This is no SCRAM verifier.")
         self._databases.set_password(hosting, verifier)
 
     def remove(self, source: Hosting, target: Hosting) -> None:
-        """See the port."""
+        """See the port; one side's silence does not keep the other's from being cleared."""
+        running = self.running.get(source.database, Running(None))
+        if self._instances[source.instance].reachable:
+            running.digest = None
+        if self._instances[target.instance].reachable:
+            running.target = None
         self._instances.answering(source.instance)
         self._instances.answering(target.instance)
         self.running.pop(source.database, None)
