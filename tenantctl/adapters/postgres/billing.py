@@ -5,12 +5,13 @@ the event was judged by.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenantctl.adapters import billing_rules as rules
@@ -18,7 +19,7 @@ from tenantctl.adapters.postgres import registry_reads, registry_requests, schem
 from tenantctl.adapters.postgres.registry_alarms import TenantAlarms
 from tenantctl.adapters.postgres.registry_engine import answering
 from tenantctl.adapters.postgres.registry_rows import tenant_of
-from tenantctl.adapters.postgres.schema_billing import billing_events, dead_letters, outbox, subscriptions
+from tenantctl.adapters.postgres.schema_billing import dead_letters, outbox, subscriptions
 from tenantctl.model.billing import (
     DeadLetter,
     Fault,
@@ -36,7 +37,36 @@ from tenantctl.model.outbox import Announcement, Told
 from tenantctl.model.sighting import Gone, Present, Sighting
 from tenantctl.model.tenant import Tenant, Wanted
 
-_events, _heads, _letters, _outbox = billing_events.c, subscriptions.c, dead_letters.c, outbox.c
+_heads, _letters, _outbox = subscriptions.c, dead_letters.c, outbox.c
+
+# What an event is judged by, in one round trip: events of its name or its number, and the heads that it may concern.
+_KNOWN: Final = text("""
+    SELECT
+        (SELECT json_agg(json_build_array(source = :source AND id = :id, digest, outcome, reason))
+         FROM registry.billing_events
+         WHERE (source = :source AND id = :id) OR (subscription = :subscription AND sequence = :sequence)),
+        (SELECT json_agg(s ORDER BY subscription COLLATE "C")
+         FROM registry.subscriptions s WHERE tenant_uid = :tenant_uid OR subscription = :subscription)
+""")
+# Event and head. An event that named another tenant, under whose lock it was, may have been faster: then a count is 0.
+_RECORD: Final = text("""
+    WITH event AS (
+        INSERT INTO registry.billing_events (source, id, kind, subscription, tenant_uid, sequence, said_at, cause,
+            instructing_party, effective_at, digest, outcome, reason)
+        VALUES (:source, :id, :kind, :subscription, :tenant_uid, :sequence, :said_at, :cause,
+            :instructing_party, :effective_at, :digest, :outcome, :reason)
+        ON CONFLICT DO NOTHING RETURNING id
+    ), head AS (
+        INSERT INTO registry.subscriptions AS known
+            (subscription, tenant_uid, sequence, kind, leaves_at, cause, instructing_party, known)
+        VALUES (:subscription, :tenant_uid, :newest, :newest_kind, :leaves_at, :newest_cause, :newest_party, :known)
+        ON CONFLICT (subscription) DO UPDATE SET sequence = excluded.sequence, kind = excluded.kind,
+            leaves_at = excluded.leaves_at, cause = excluded.cause,
+            instructing_party = excluded.instructing_party, known = excluded.known
+        WHERE known.tenant_uid = excluded.tenant_uid RETURNING known.subscription
+    )
+    SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM head)
+""")
 
 
 class PostgresBilling:
@@ -56,10 +86,10 @@ class PostgresBilling:
             row = connection.execute(locking.with_for_update(key_share=True)).first()
             if row is None:
                 raise rules.unknown_tenant_of(event)
-            if (known := _on_record(connection, event)) is not None:
+            events, found = connection.execute(_KNOWN, vars(event)).one()
+            if (known := _on_record(event, events or ())) is not None:
                 return known
-            this = or_(_heads.tenant_uid == event.tenant_uid, _heads.subscription == event.subscription)
-            heads = _heads_where(connection, this)
+            heads = [_head_of(one) for one in found or ()]
             for head in heads:
                 rules.check_owner(event, head.tenant_uid)
             tenant = tenant_of(row)
@@ -137,17 +167,13 @@ class PostgresBilling:
             yield connection
 
 
-def _on_record(connection: Connection, event: SubscriptionEvent) -> Receipt | None:
+def _on_record(event: SubscriptionEvent, found: Sequence[tuple[bool, str, str, str]]) -> Receipt | None:
     """What became of the event, if it is on record; nothing else may have its name or its number."""
-    same_name = and_(_events.source == event.source, _events.id == event.id)
-    same_number = and_(_events.subscription == event.subscription, _events.sequence == event.sequence)
-    columns = (same_name.label("is_same"), _events.digest, _events.outcome, _events.reason)
-    rows = connection.execute(select(*columns).where(or_(same_name, same_number))).all()
-    for row in rows:
-        if row.is_same:
-            rules.check_same(event, row.digest)
-            return rules.duplicate(Outcome(row.outcome), row.reason, event)
-    rules.check_number(event, bool(rows))
+    for is_same, digest, outcome, reason in found:
+        if is_same:
+            rules.check_same(event, digest)
+            return rules.duplicate(Outcome(outcome), reason, event)
+    rules.check_number(event, bool(found))
     return None
 
 
@@ -157,19 +183,15 @@ def _record(connection: Connection, event: SubscriptionEvent, verdict: Verdict) 
     Raises:
         Undeliverable: an event that named another tenant was faster with this name or subscription.
     """
-    said = {name: value for name, value in vars(event).items() if name not in {"time", "kind"}}
-    values = {**said, "kind": event.kind.value, "said_at": event.time, "digest": event.digest}
-    writing = upsert(billing_events).values(**values, outcome=verdict.outcome.value, reason=verdict.reason)
-    if not connection.execute(writing.on_conflict_do_nothing().returning(_events.id)).all():
-        rules.check_same(event, "another tenant's")
-    head = {**vars(verdict.head), "kind": verdict.head.kind.value}
-    putting = upsert(subscriptions).values(head)
-    changed = {name: putting.excluded[name] for name in head if name not in {"subscription", "tenant_uid"}}
-    putting = putting.on_conflict_do_update(
-        index_elements=["subscription"], set_=changed, where=_heads.tenant_uid == event.tenant_uid
-    )
-    if not connection.execute(putting.returning(_heads.known)).all():
+    head, judged = verdict.head, {"outcome": verdict.outcome.value, "reason": verdict.reason}
+    said = {**vars(event), "kind": event.kind.value, "said_at": event.time, "digest": event.digest, **judged}
+    newest = {"newest": head.sequence, "newest_kind": head.kind.value, "leaves_at": head.leaves_at}
+    by_whom = {"newest_cause": head.cause, "newest_party": head.instructing_party, "known": head.known}
+    events, heads = connection.execute(_RECORD, {**said, **newest, **by_whom}).one()
+    if not heads:
         rules.check_owner(event, "")
+    if not events:
+        rules.check_same(event, "another tenant's")
 
 
 def _carry_out(connection: Connection, event: SubscriptionEvent, tenant: Tenant, verdict: Verdict) -> None:
@@ -202,8 +224,14 @@ def _mind_the_gap(connection: Connection, uid: str, before: Sequence[Head], afte
 
 def _heads_where(connection: Connection, condition: Any) -> Sequence[Head]:
     question = select(subscriptions).where(condition).order_by(_heads.subscription.collate("C"))
-    rows = connection.execute(question)
-    return [Head(**{**row._mapping, "kind": SubscriptionKind(row.kind)}) for row in rows]
+    return [_head_of(dict(row._mapping)) for row in connection.execute(question)]
+
+
+def _head_of(row: Mapping[str, Any]) -> Head:
+    """A row of `subscriptions`, or the same as JSON."""
+    leaves_at = row["leaves_at"]
+    moment = datetime.fromisoformat(leaves_at) if isinstance(leaves_at, str) else leaves_at
+    return Head(**{**row, "kind": SubscriptionKind(row["kind"]), "leaves_at": moment})
 
 
 def _letter(connection: Connection, letter_id: int) -> DeadLetter:

@@ -20,6 +20,8 @@ from tenantctl.model.errors import Refused, Transient
 ISSUERS: Final = frozenset({"https://accounts.google.com", "accounts.google.com"})
 CLOCK_SKEW_SECONDS: Final = 10
 FETCHED_AGAIN_AFTER_SECONDS: Final = 60.0  # at the earliest: a token with an unknown key does not make us ask each time
+REMEMBERED_SECONDS: Final = 300.0  # a key that the issuer takes back lets nobody in for longer than that
+REMEMBERED_MAX: Final = 256
 
 
 class Role(StrEnum):
@@ -98,6 +100,7 @@ class Gate:
         self._audience, self._callers, self._ring = audience, callers, ring
         self._lock = threading.Lock()
         self._denied: Counter[str] = Counter()
+        self._remembered: dict[str, tuple[Mapping[str, Any], float]] = {}
 
     def admit(self, authorization: str | None, *roles: Role) -> str:
         """The service account that calls, if it has one of these roles.
@@ -136,6 +139,22 @@ class Gate:
         return caller
 
     def _verified(self, token: str) -> Mapping[str, Any]:
+        """What a token says; one that was found good is remembered for a while: callers send theirs for an hour."""
+        now = time.time()
+        with self._lock:
+            claims, until = self._remembered.get(token, ({}, 0.0))
+        if now < until:
+            return claims
+        claims = self._verified_anew(token)
+        expires = claims.get("exp")
+        if isinstance(expires, int):
+            with self._lock:
+                if len(self._remembered) >= REMEMBERED_MAX:
+                    self._remembered.clear()
+                self._remembered[token] = (claims, min(expires, now + REMEMBERED_SECONDS))
+        return claims
+
+    def _verified_anew(self, token: str) -> Mapping[str, Any]:
         """What a token says, once its signature and its time are found good."""
         try:
             header = jwt.decode_header(token)  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ from tenantctl.entrypoints.service.settings import ServiceSettings, fetch_from
 from tenantctl.model.errors import TenantctlError
 
 PUBLISHED_EVERY_SECONDS: Final = 5.0
+KEPT_OPEN_SECONDS: Final = 620  # longer than Google's front ends keep theirs, so that they never send into a closed one
 GRACE_SECONDS: Final = 8  # Cloud Run gives ten between SIGTERM and the end
 
 log = logging.getLogger("tenantctl.service")
@@ -28,6 +29,7 @@ def server_for(desk: Desk, settings: ServiceSettings, *, host: str, port: int) -
         access_log=False,  # the platform logs requests; ours would only repeat them
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=KEPT_OPEN_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="off",
     )
