@@ -218,3 +218,17 @@ def test_while_it_is_fenced_and_after_the_cut_over(road: Road) -> None:
     road.killed("look_at_logins", road.move.source_instance)
     road.sweep()
     road.assert_whole(road.move.target, road.move.source)
+
+
+def test_an_instance_is_drained_within_its_region(road: Road) -> None:
+    """By the command, into another instance of the same region: a new login, and the same rows."""
+    hosting = road.world.registry.tenant(road.tenant.uid).hosting
+    beside = f"{hosting.instance}-beside"
+    road.company.do("instance", "add", beside, "--region", hosting.region)
+    told = road.company.ask("instance", "drain", hosting.instance, "-o", "json")
+    (ended,) = told.json()["tenants"]
+    assert (told.code, ended["outcome"], ended["instance"]) == (0, "moved", beside)
+    assert "moved to" in told.err
+    now = road.world.registry.tenant(road.tenant.uid).hosting
+    assert (now.instance, now.region, now.login) == (beside, hosting.region, ended["login"])
+    assert road.world.databases.digests(now) == road.digests
