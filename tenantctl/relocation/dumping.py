@@ -2,7 +2,7 @@
 
 Nothing can change from the moment at which the customer was sent away, so what was dumped since is all there is; the
 cut-over compares every table all the same. Whoever finds the customer's login open begins anew. The customer has
-agreed to be out for so long: past that nothing goes on, and the move is undone.
+agreed to be out for so long, counted from the first time: past that nothing goes on, and the move is undone.
 """
 
 import time
@@ -43,12 +43,11 @@ class SendAway:
         Raises:
             Transient: something newer is wanted of the tenant.
         """
-        world, move, out = work.world, the_move(work), _is_out(work)
+        world, move = work.world, the_move(work)
         with world.registry.fenced(work.lease, plan_digest=work.plan.digest) as writes:
             if writes.tenant.state is not State.MOVING or writes.tenant.wanted is not Wanted.LIVING:
                 raise Transient("Something newer is wanted of the tenant.")
-            since = move.fenced_at if out and move.fenced_at is not None else writes.now
-            writes.put_move(replace(move, fenced_at=since, schema_digest=None))
+            writes.put_move(replace(move, fenced_at=move.fenced_at or writes.now, schema_digest=None))
         world.databases.close_logins(move.source)
 
 
