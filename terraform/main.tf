@@ -86,23 +86,26 @@ module "control" {
   source     = "./modules/control"
   depends_on = [module.governance]
 
-  project            = var.project
-  project_number     = data.google_project.this.number
-  region             = var.control_region
-  image              = var.image
-  registry           = var.registry
-  registry_days      = module.terms.registry_days
-  database_key       = module.region[var.control_region].database_key
-  network            = module.network.id
-  subnetwork         = module.network.subnetwork
-  identities         = module.governance.identities
-  operators          = keys(var.operators)
-  billing_publishers = var.billing_publishers
-  service_callers    = var.service_callers
-  bucket_prefix      = var.bucket_prefix
-  off_cloud          = length(local.policies.backups.off_cloud) > 0
-  s3_owner           = var.s3_owner
-  labels             = local.labels
+  project              = var.project
+  project_number       = data.google_project.this.number
+  region               = var.control_region
+  image                = var.image
+  registry             = var.registry
+  registry_days        = module.terms.registry_days
+  database_key         = module.region[var.control_region].database_key
+  network              = module.network.id
+  subnetwork           = module.network.subnetwork
+  identities           = module.governance.identities
+  operators            = keys(var.operators)
+  billing_publishers   = var.billing_publishers
+  service_callers      = var.service_callers
+  announcement_readers = var.announcement_readers
+  billing_url          = var.billing_url
+  grants               = module.governance.grants
+  bucket_prefix        = var.bucket_prefix
+  off_cloud            = length(local.policies.backups.off_cloud) > 0
+  s3_owner             = var.s3_owner
+  labels               = local.labels
 }
 
 # The key that signs certificates of destruction. Its public half is handed out; the private one never leaves Cloud KMS.

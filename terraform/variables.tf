@@ -94,6 +94,24 @@ variable "billing_publishers" {
   nullable    = false
 }
 
+variable "announcement_readers" {
+  description = "Who may subscribe to what is announced of tenants, as IAM members: serviceAccount:…"
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "billing_url" {
+  description = "Where billing is asked whether a tenant is still paid for, with {tenant} in it; null where it cannot be asked."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.billing_url == null || can(regex("^https://.*\\{tenant\\}", var.billing_url))
+    error_message = "Billing is asked over https, with {tenant} in the address."
+  }
+}
+
 variable "service_callers" {
   description = "Who may call the service besides Pub/Sub, by their role there (billing, notices, reader): addresses of service accounts."
   type        = map(set(string))

@@ -10,7 +10,19 @@ from ruamel.yaml import YAML
 from tests.infrastructure.plans import GOVERNANCE
 
 PLACES = frozenset(
-    {"project", "registry", "instances", "vaults", "anchors", "key_buckets", "exports", "keys", "signing_key", "itself"}
+    {
+        "project",
+        "registry",
+        "instances",
+        "vaults",
+        "anchors",
+        "key_buckets",
+        "exports",
+        "keys",
+        "signing_key",
+        "itself",
+        "outbound",
+    }
 )
 EVERYBODY = {"allUsers", "allAuthenticatedUsers"}
 

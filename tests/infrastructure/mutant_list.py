@@ -208,8 +208,8 @@ MUTANTS: Final = (
     Mutant(
         "the service enters tenants' instances",
         DUTIES,
-        "intent into the registry\n    may: {project: [tell], registry: [enter]}",
-        "intent into the registry\n    may: {project: [tell], instances: [enter]}",
+        "{project: [tell], registry: [enter], outbound",
+        "{project: [tell], instances: [enter], outbound",
         BY_PLANS,
     ),
     Mutant("a job has no end", JOBS, '      timeout         = "${each.value.seconds_max}s"\n', "", BY_PLANS),

@@ -18,6 +18,7 @@ from tenantctl.model.anchor import anchor_bucket_name
 from tests.infrastructure.plans import Plan, Planned
 
 DAY = timedelta(days=1) // timedelta(seconds=1)
+CERTIFIED = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED"  # the registry is entered through connectors alone
 SECOND_LOOK_DAYS_MIN = 30  # for how long a key that somebody destroys can be brought back
 
 
@@ -108,7 +109,7 @@ def every_instance(plan: Plan) -> Iterator[str]:
             "disk_autoresize": (settings.get("disk_autoresize"), True),
             "retain_backups_on_delete": (settings.get("retain_backups_on_delete"), False),
             "ipv4_enabled": (net.get("ipv4_enabled"), False),
-            "ssl_mode": (net.get("ssl_mode"), "ENCRYPTED_ONLY"),
+            "ssl_mode": (net.get("ssl_mode"), CERTIFIED if name == "registry" else "ENCRYPTED_ONLY"),
             "authorized_networks": (net.get("authorized_networks") or [], []),
         }
         yield from (

@@ -16,7 +16,7 @@ GOOGLES_ROLES = {
     "roles/cloudkms.cryptoKeyEncrypterDecrypter": r"serviceAccount:.*(gcp-sa-cloud-sql|gs-project-accounts|stub:).*",
     "roles/iam.serviceAccountTokenCreator": r"user:.*|serviceAccount:service-.*@gcp-sa-pubsub\..*",
     "roles/pubsub.publisher": r"serviceAccount:.*",
-    "roles/pubsub.subscriber": r"serviceAccount:service-.*@gcp-sa-pubsub\..*",
+    "roles/pubsub.subscriber": r"serviceAccount:.*",
     "roles/run.invoker": r"serviceAccount:.*",
     "roles/secretmanager.secretAccessor": r"serviceAccount:tenantctl-.*",
 }

@@ -7,8 +7,10 @@ locals {
       TENANTCTL_REGISTRY_INSTANCE = google_sql_database_instance.registry.name
       TENANTCTL_REGISTRY_DATABASE = google_sql_database.registry.name
       TENANTCTL_BUCKET_PREFIX     = var.bucket_prefix
+      TENANTCTL_OUTBOUND_TOPIC    = "projects/${var.project}/topics/${google_pubsub_topic.outbound.name}"
     },
     var.s3_owner == null ? {} : { TENANTCTL_S3_OWNER = var.s3_owner },
+    var.billing_url == null ? {} : { TENANTCTL_BILLING_URL = var.billing_url },
   )
   jobs    = { for name, one in var.identities : name => one if var.image != null && one.arguments != null }
   secrets = var.off_cloud ? { AWS_ACCESS_KEY_ID = "tenantctl-s3-access-key-id", AWS_SECRET_ACCESS_KEY = "tenantctl-s3-secret-access-key" } : {}

@@ -17,6 +17,7 @@ output "topics" {
   description = "Where billing announces its events, and where those lie that were given up."
   value = {
     billing      = "projects/${var.project}/topics/${google_pubsub_topic.billing.name}"
+    outbound     = "projects/${var.project}/topics/${google_pubsub_topic.outbound.name}"
     dead_letters = "projects/${var.project}/subscriptions/${google_pubsub_subscription.dead_letters.name}"
   }
 }

@@ -40,7 +40,7 @@ resource "google_sql_database_instance" "registry" {
     ip_configuration {
       ipv4_enabled    = false
       private_network = var.network
-      ssl_mode        = "ENCRYPTED_ONLY"
+      ssl_mode        = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED" # only the program and operators enter, through connectors that have one
     }
 
     # All that can bring a shredded key or a blanked name back ends within registry_backup_days and key_residue_days.

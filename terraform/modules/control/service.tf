@@ -110,6 +110,33 @@ resource "google_pubsub_topic" "dead_letters" {
   }
 }
 
+# What became of tenants, for billing and whoever routes to them: in order for each tenant, at least once.
+resource "google_pubsub_topic" "outbound" {
+  #checkov:skip=CKV_GCP_83:Announcements carry codes, moments and the tenant's uid, and no data of a customer
+  name                       = "tenantctl-outbound"
+  message_retention_duration = "604800s"
+  labels                     = var.labels
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+    enforce_in_transit          = true
+  }
+}
+
+resource "google_pubsub_topic_iam_binding" "outbound" {
+  for_each = var.grants.outbound
+  topic    = google_pubsub_topic.outbound.name
+  role     = each.value.role
+  members  = each.value.members
+}
+
+resource "google_pubsub_topic_iam_member" "reads" {
+  for_each = var.announcement_readers
+  topic    = google_pubsub_topic.outbound.name
+  role     = "roles/pubsub.subscriber"
+  member   = each.key
+}
+
 resource "google_pubsub_topic_iam_member" "announces" {
   for_each = var.billing_publishers
   topic    = google_pubsub_topic.billing.name

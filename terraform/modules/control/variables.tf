@@ -76,6 +76,21 @@ variable "service_callers" {
   type        = map(set(string))
 }
 
+variable "announcement_readers" {
+  description = "Who may subscribe to what is announced of tenants."
+  type        = set(string)
+}
+
+variable "billing_url" {
+  description = "Where billing is asked; null where it cannot be."
+  type        = string
+}
+
+variable "grants" {
+  description = "Place → power → the role that gives it, and who has it."
+  type        = map(map(object({ role = string, members = set(string) })))
+}
+
 variable "bucket_prefix" {
   description = "How each bucket's name begins."
   type        = string

@@ -4,7 +4,7 @@ locals {
   table      = yamldecode(file("${path.module}/duties.yaml"))
   powers     = local.table.powers
   identities = local.table.identities
-  places     = ["project", "registry", "instances", "vaults", "anchors", "key_buckets", "exports", "keys", "signing_key", "itself"]
+  places     = ["project", "registry", "instances", "vaults", "anchors", "key_buckets", "exports", "keys", "signing_key", "itself", "outbound"]
   role       = { for power, _ in local.powers : power => "projects/${var.project}/roles/tenantctl_${power}" }
   email      = { for name, _ in local.identities : name => "tenantctl-${name}@${var.project}.iam.gserviceaccount.com" }
   hands_on   = [for address, one in var.operators : address if one.hands_on]

@@ -1,6 +1,7 @@
 # The instances that host tenants, and those that backups are proved on.
 
 resource "google_sql_database_instance" "this" {
+  #checkov:skip=CKV_GCP_6:Whatever is not encrypted is refused (ENCRYPTED_ONLY); customers have passwords and no certificates of ours
   #checkov:skip=CKV_GCP_111:Statements of customers are customers' data; the log has connections and waits, not what was said
   #checkov:skip=CKV_GCP_109:Errors are logged from ERROR on with their statements left out: they are customers' data
   #checkov:skip=CKV_GCP_110:Customers' statements would be written into our log by pgAudit; who entered is in the audit log and in log_connections
