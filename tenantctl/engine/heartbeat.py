@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from tenantctl.engine.ending import Ending
 from tenantctl.model.errors import LeaseLost, Transient
 from tenantctl.ports.registry import Lease, Registry
 
 
 class Heartbeat:
-    """Renews one lease, on demand or in the background."""
+    """Renews one lease, on demand or in the background, until its worker is told to end."""
 
-    def __init__(self, registry: Registry, lease: Lease, *, lease_for: timedelta) -> None:
+    def __init__(self, registry: Registry, lease: Lease, *, lease_for: timedelta, ending: Ending | None = None) -> None:
         self.lease = lease
+        self._ending = ending or Ending()
         self._registry = registry
         self._lease_for = lease_for
         self._lost: LeaseLost | None = None
@@ -28,14 +30,15 @@ class Heartbeat:
         """Renews now.
 
         Raises:
-            LeaseLost: somebody else has the tenant, or something newer is wanted of it.
+            LeaseLost: somebody else has the tenant, something newer is wanted of it, or its worker is to end.
             Transient: the registry does not answer.
         """
         self.check()
         self.lease = self._registry.renew(self.lease, lease_for=self._lease_for)
 
     def check(self) -> None:
-        """Raises LeaseLost if there is no renewal in the background any more."""
+        """Raises LeaseLost if there is no renewal in the background any more, or the worker was told to end."""
+        self._ending.check()
         if self._lost is not None:
             raise self._lost
 

@@ -11,11 +11,12 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.engine.actions import Actions, Work
+from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import Outcome, Progress, Result, execute, finish_evidence, unconfirmed
 from tenantctl.engine.heartbeat import Heartbeat
 from tenantctl.model.errors import LeaseLost, Refused, TenantctlError, Transient
@@ -67,19 +68,22 @@ class Worker:
     owner: str
     duty: Duty | None = None
     tenant: str | None = None
+    ending: Ending = field(default_factory=Ending)
 
     def turns(self, *, progress: Progress = lambda step: None) -> Iterator[Turn]:
-        """One turn for each tenant that is due, until none is.
+        """One turn for each tenant that is due, until none is, or the worker is to end.
 
         Raises:
             Transient: the registry does not answer.
         """
         registry = self.world.registry
-        while lease := registry.claim(self.owner, lease=LEASE_FOR, duty=self.duty, tenant=self.tenant):
+        while self.ending.may_begin and (
+            lease := registry.claim(self.owner, lease=LEASE_FOR, duty=self.duty, tenant=self.tenant)
+        ):
             yield self._turn(lease, progress)
 
     def _turn(self, lease: Lease, progress: Progress) -> Turn:
-        heartbeat = Heartbeat(self.world.registry, lease, lease_for=LEASE_FOR)
+        heartbeat = Heartbeat(self.world.registry, lease, lease_for=LEASE_FOR, ending=self.ending)
         tenant = self.world.registry.tenant(lease.tenant_uid)
         steps: list[Step] = []
         plans: list[Plan] = []
@@ -139,7 +143,7 @@ class Worker:
         return due_at
 
     def _give_way(self, tenant: Tenant, heartbeat: Heartbeat) -> None:
-        """Lets go of a lease that is still ours, so that the newer request that stopped us is obeyed at once.
+        """Lets go of a lease that is still ours, so that a newer request is obeyed at once, or another worker goes on.
 
         What was done until then gets its evidence; where that cannot be seen now,
         the lease is left to end, and whoever takes it over looks for it.

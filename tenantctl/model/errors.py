@@ -73,6 +73,10 @@ class LeaseLost(TenantctlError):
     exit_code = ExitCode.WAITING
 
 
+class HandedBack(LeaseLost):
+    """This worker was told to end, and lets go of the tenant; another goes on with it at once."""
+
+
 class Findings(TenantctlError):
     """A check was carried out in full and found faults; they have been printed."""
 

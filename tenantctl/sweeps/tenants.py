@@ -12,6 +12,7 @@ from tenantctl.backups.restore_data import RestoreData
 from tenantctl.backups.steps import BackUp
 from tenantctl.backups.verification import ReadCopy
 from tenantctl.engine.actions import Actions
+from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import Progress
 from tenantctl.engine.worker import Planner, Turn, Worker, new_owner
 from tenantctl.evidence.steps import AnchorJournal, Irreversible
@@ -85,10 +86,15 @@ assert set(ACTIONS) == set(Do), "each step has its action"
 
 
 def sweep(
-    world: World, *, duty: Duty | None = None, tenant: str | None = None, progress: Progress = lambda step: None
+    world: World,
+    *,
+    duty: Duty | None = None,
+    tenant: str | None = None,
+    ending: Ending | None = None,
+    progress: Progress = lambda step: None,
 ) -> Iterator[Turn]:
-    """Works through what is due, one turn a tenant, until nothing is."""
-    worker = Worker(world, observe_and_plan, ACTIONS, new_owner(), duty, tenant)
+    """Works through what is due, one turn a tenant, until nothing is, or the worker is told to end."""
+    worker = Worker(world, observe_and_plan, ACTIONS, new_owner(), duty, tenant, ending or Ending())
     return worker.turns(progress=progress)
 
 

@@ -146,8 +146,8 @@ def test_a_lost_region_is_restored_elsewhere() -> None:
         company.cloud.add_fault("storage", "status", path=f"{HOME}|keys-{HOME}", status=503)
         company.cloud.add_fault("kms", "status", path=HOME, status=503)
         answer = company.ask("backup", "restore", "--fleet", HOME, "--to", "partners", *INCIDENT, "-o", "json")
-        assert answer.code == 0, answer
         ended = answer.json()
+        assert answer.code == 0, ended
         outcomes = {one["name"]: one["outcome"] for one in ended["tenants"]}
         assert outcomes == {**dict.fromkeys(names, "restored"), "gone": "stays"}
         assert ended["within_rto"]

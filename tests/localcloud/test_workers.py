@@ -46,6 +46,23 @@ def test_two_workers_do_no_step_twice() -> None:
             assert "back-up" in {do for do, _ in begun}
 
 
+def test_a_worker_that_is_told_to_end_hands_back_what_it_holds() -> None:
+    """SIGTERM in the middle of a life's first work: it ends well, and the next run goes on without waiting."""
+    with throw_away_company() as company:
+        _request_all(company, ["acme"])
+        worker = company.start("run")
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=60)
+        assert worker.returncode == 0, said
+        assert "handed back" in said
+        assert company.tenant("acme")["state"] != "active"
+        company.do("run")  # no lease has to end first
+        assert company.tenant("acme")["state"] == "active"
+        assert set(steps(company, "acme", "step-done").values()) == {1}
+
+
 def test_a_worker_that_is_killed_at_any_moment_leaves_work_that_another_finishes() -> None:
     """Kill -9 of `tenantctl run` at random moments of two lives: the same end as if nothing had happened."""
     seed = random.randrange(2**32)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tenantctl.engine.actions import Work
+from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import DONE, Outcome
 from tenantctl.engine.heartbeat import Heartbeat
 from tenantctl.engine.worker import LEASE_FOR, TROUBLE, Turn, Worker
-from tenantctl.model.errors import LeaseLost
+from tenantctl.model.errors import HandedBack, LeaseLost
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Do, Duty, Step
 from tenantctl.model.tenant import Tenant
@@ -55,9 +56,11 @@ class Meddling:
             self.meddle(work)
 
 
-def meddled(company: Company, do: Do, meddle: Callable[[Work], None], *, times: int = 1) -> Worker:
+def meddled(
+    company: Company, do: Do, meddle: Callable[[Work], None], *, times: int = 1, ending: Ending | None = None
+) -> Worker:
     actions = {**ACTIONS, do: Meddling(do, meddle, [times])}
-    return Worker(company.world, observe_and_plan, actions, "worker")
+    return Worker(company.world, observe_and_plan, actions, "worker", ending=ending or Ending())
 
 
 def run_duties(company: Company) -> list[Turn]:
@@ -241,3 +244,32 @@ class Forbidding:
 
     def act(self, work: Work, step: Step) -> None:
         raise AssertionError("nobody acts past a blocker")
+
+
+def test_a_worker_that_is_told_to_end_hands_back_what_it_holds(company: Company) -> None:
+    """The step in hand gets its evidence, the tenant is due at once, and no other is begun; another worker goes on."""
+    tenant, other = company.request("acme"), company.request("other")
+    ending = Ending()
+    worker = meddled(company, Do.CREATE_DATABASE, lambda work: ending.ask("SIGTERM"), ending=ending)
+    (turn,) = worker.turns()
+    assert isinstance(turn.trouble, HandedBack)
+    assert company.registry.lease_of(tenant.uid) is None
+    assert company.registry.tenant(tenant.uid).due_at == company.registry.now()
+    assert company.alarms(tenant) == set()
+    assert state(company, other) is State.REQUESTED, "nobody began with it"
+    company.run()
+    assert (state(company, tenant), state(company, other)) == (State.ACTIVE, State.ACTIVE)
+    said = [json.loads(entry.body) | {"event": entry.event} for entry in company.registry.entries(tenant.uid)]
+    created = [one["event"] for one in said if one.get("do") == Do.CREATE_DATABASE]
+    assert created == ["step-begun", "step-done"], "once, and on record"
+
+
+def test_a_worker_whose_time_is_up_begins_with_no_other_tenant(company: Company) -> None:
+    """It ends what it has begun."""
+    for name in ("first", "second", "third"):
+        company.request(name)
+    seconds = iter([0.0, 1.0, 59.0, 60.0])
+    ending = Ending(begins_for=timedelta(minutes=1), clock=lambda: next(seconds))
+    turns = list(Worker(company.world, observe_and_plan, ACTIONS, "worker", ending=ending).turns())
+    assert [turn.outcome for turn in turns] == [Outcome.DONE, Outcome.DONE]
+    assert not ending.is_asked

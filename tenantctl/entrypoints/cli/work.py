@@ -1,9 +1,11 @@
 """`tenantctl plan` and `tenantctl run`: what is to be done, and doing it."""
 
+import os
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from tenantctl.entrypoints.cli.moments import duration_of
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json
 
 if TYPE_CHECKING:
@@ -42,31 +44,42 @@ def plan(tenant: str | None, output: Output) -> None:
 @click.command()
 @click.option("--tenant", metavar="TENANT", help="Only this tenant, if it is due.")
 @click.option("--duty", help="Only steps of this duty; what comes next is handed back.")
+@click.option("--begin-for", metavar="DURATION", help="Begin with no other tenant after this long, such as 50m.")
 @click.option("--json-lines/--text", "as_json", default=None, help="JSON lines, as when stdout is no terminal.")
-def run(tenant: str | None, duty: str | None, as_json: bool | None) -> int:
+def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bool | None) -> int:
     """Do what is due: one sweep over all tenants, until nothing is.
 
     Safe to run at any time, as often and as many at once as you like. Ends with
     5 if something did not answer; what was put off is tried again by a later run.
     Ends with 6 if something was refused, or an alarm stands in a tenant's way,
     and with 8 if more is due than a cap allows: see tenantctl approval list.
+    SIGTERM has it hand back what it holds and end with 0. As a job in Cloud Run
+    it ends with 0 as well where running again would find the same: the alarms tell.
     """
     from tenantctl.bootstrap import opened_world
+    from tenantctl.engine.ending import Ending
     from tenantctl.entrypoints.cli.progress import Progress, follow
+    from tenantctl.entrypoints.jobs import ended_by_sigterm, exit_code, task_of
     from tenantctl.model.plan import Duty
     from tenantctl.sweeps.tenants import sweep
 
     if duty is not None and duty not in set(Duty):
         raise click.BadParameter(f"{duty!r} is none of {', '.join(Duty)}", param_hint="--duty")
+    ending = Ending(begins_for=duration_of(begin_for, "--begin-for", like=["30s", "50m", "2h"]))
     progress = Progress(as_json=as_json)
-    with opened_world() as world:
+    with ended_by_sigterm(ending), opened_world() as world:
         uid = world.registry.find(tenant).uid if tenant else None
-        turns = sweep(world, duty=Duty(duty) if duty else None, tenant=uid, progress=progress.step)
+        turns = sweep(world, duty=Duty(duty) if duty else None, tenant=uid, ending=ending, progress=progress.step)
         count, code = follow(turns, progress)
-        code = max(code, _anchored(world, progress)) if tenant is None and duty in {None, *ANCHORING} else code
-    if not count:
+        if tenant is None and duty in {None, *ANCHORING} and not ending.is_asked:
+            code = max(code, _anchored(world, progress))
+    if ending.is_asked:
+        click.echo(
+            "tenantctl: told to end; what was at work is handed back, and the next run goes on with it.", err=True
+        )
+    elif not count:
         click.echo("Nothing is due.", err=True)
-    return code
+    return exit_code(code, task_of(os.environ))
 
 
 def _anchored(world: "World", progress: "Progress") -> int:
