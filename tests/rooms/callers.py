@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 
 from tenantctl.entrypoints.service.app import Desk
-from tenantctl.entrypoints.service.identity import Role
-from tenantctl.entrypoints.service.server import server_for
+from tenantctl.entrypoints.service.identity import Gate, Role
+from tenantctl.entrypoints.service.server import gate_for, server_for
 from tenantctl.entrypoints.service.settings import ServiceSettings
 
 AUDIENCE = "https://tenantctl.example.com"
@@ -101,11 +101,11 @@ class Service:
 
 
 @contextmanager
-def serving(desk: Desk, folder: Path) -> Iterator[Service]:
-    """The service on a socket of this machine, in a thread of this process."""
+def serving(desk: Desk, folder: Path, *, port: int = 0, gate: Gate | None = None) -> Iterator[Service]:
+    """The service on a socket of this machine, in a thread of this process; behind its own gate, unless one is given."""
     settings = ServiceSettings(AUDIENCE, CALLERS, str(keys_file(folder)))
-    server = server_for(desk, settings, host="127.0.0.1", port=0)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    server = server_for(desk, gate or gate_for(settings), host="127.0.0.1", port=port)
+    with socket.create_server(("127.0.0.1", port)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         service = Service(f"http://127.0.0.1:{listening.getsockname()[1]}")

@@ -21,7 +21,7 @@ def serve(host: str, port: int) -> None:
     from tenantctl.model.errors import Refused
 
     try:
-        from tenantctl.entrypoints.service.server import Publishing, server_for
+        from tenantctl.entrypoints.service.server import Publishing, gate_for, server_for
     except ModuleNotFoundError as error:
         raise Refused(
             f"The service is not installed here: {error}.", hint="pip install 'tenantctl[service]'"
@@ -34,7 +34,7 @@ def serve(host: str, port: int) -> None:
     with opened_world() as world:
         desk = Desk(world.registry, world.decisions, world.billing)
         desk.registry.now()
-        server = server_for(desk, settings, host=host, port=port)
+        server = server_for(desk, gate_for(settings), host=host, port=port)
         topic = world.topic if world.settings.outbound_topic is not None else None
         click.echo(f"Serving on http://{host}:{port} for {settings.audience}", err=True)
         with nullcontext() if topic is None else Publishing(lambda: publish_all(world.billing, topic.send)):

@@ -19,9 +19,13 @@ GRACE_SECONDS: Final = 8  # Cloud Run gives ten between SIGTERM and the end
 log = logging.getLogger("tenantctl.service")
 
 
-def server_for(desk: Desk, settings: ServiceSettings, *, host: str, port: int) -> uvicorn.Server:
+def gate_for(settings: ServiceSettings) -> Gate:
+    """The gate that lets in whom the settings name."""
+    return Gate(settings.audience, settings.callers, KeyRing(fetch_from(settings.keys)))
+
+
+def server_for(desk: Desk, gate: Gate, *, host: str, port: int) -> uvicorn.Server:
     """A server that is not started yet; SIGTERM has it finish what it has begun."""
-    gate = Gate(settings.audience, settings.callers, KeyRing(fetch_from(settings.keys)))
     config = uvicorn.Config(
         create_app(desk, gate),
         host=host,
