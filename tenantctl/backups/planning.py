@@ -315,8 +315,8 @@ def next_sight(copy: Copy, policy: BackupsPolicy) -> datetime:
     """
     if copy.seen_at is None:
         return copy.intended_at + timedelta(days=WRITING_DAYS_MAX)
-    regularly = copy.seen_at + timedelta(hours=policy.look_at_copies_every_hours)
-    return min(regularly, copy.lapses_at) if copy.seen_at < copy.lapses_at else regularly
+    regularly = copy.seen_at + policy.look_at_copies_every
+    return copy.lapses_at if copy.seen_at < copy.lapses_at < regularly else regularly
 
 
 def waits_for_a_date(residue: Residue) -> bool:

@@ -23,7 +23,7 @@ def restore_due(uid: str, backups: Iterable[Backup], policy: Verification, *, si
     the restores of a fleet are spread over it. One that failed is not followed by
     another the same day, or a fault of the restore's own would eat every backup.
     """
-    backups = tuple(backups)
+    backups = [backup for backup in backups if backup.verified_at is not None]
     not_before = max(
         (backup.verified_at + ONE_DAY for backup in failed_proofs(backups) if backup.verified_at), default=since
     )

@@ -6,6 +6,8 @@ that is not written down is unknown, and unknown means stop.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from tenantctl.model.backup import RetentionClass
@@ -222,6 +224,11 @@ class BackupsPolicy:
     verification: Verification
     off_cloud: Mapping[str, str]  # jurisdiction → the region off Google's cloud that has a further copy; none: {}
     classes: Mapping[RetentionClass, Term]
+
+    @cached_property
+    def look_at_copies_every(self) -> timedelta:
+        """How long after a look at a copy the next one is due."""
+        return timedelta(hours=self.look_at_copies_every_hours)
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """(key, reason) for each number that cannot be, or that breaks the promise."""

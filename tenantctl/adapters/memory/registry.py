@@ -6,7 +6,6 @@ It is safe to share between threads. A tenant has one writer at a time; a transa
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +30,7 @@ from tenantctl.adapters.registry_rules import (
 )
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand
+from tenantctl.model.changed import changed
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move
@@ -106,8 +106,8 @@ class MemoryRegistry(MemoryAnchorBook):
             intent = Intent(
                 known.intent_id + 1, tenant.uid, kind, cause, instructing_party, effective, now, self._actor
             )
-            changed = replace(known, intent_id=intent.id, intent_effective_at=effective, wanted=WANTED_BY[kind])
-            asked = replace(book, tenant=changed, intents=(*book.intents, intent))
+            wanting = changed(known, intent_id=intent.id, intent_effective_at=effective, wanted=WANTED_BY[kind])
+            asked = changed(book, tenant=wanting, intents=(*book.intents, intent))
             if not book.is_leased(now):
                 asked = _brought_forward(asked, effective)
             body = {"intent": intent.id, "effective_at": effective.astimezone(UTC).isoformat()}
@@ -124,7 +124,7 @@ class MemoryRegistry(MemoryAnchorBook):
         with self._shelf.writing(uid) as book:
             wanted = at or self.now()
             if book.is_leased(self.now()):
-                self._shelf.replace(replace(book, wake_at=min(wanted, book.wake_at or wanted)))
+                self._shelf.replace(changed(book, wake_at=min(wanted, book.wake_at or wanted)))
             else:
                 self._shelf.replace(_brought_forward(book, wanted))
 
@@ -236,7 +236,7 @@ class MemoryRegistry(MemoryAnchorBook):
             known = self._shelf.instances.get(instance.name, instance)
             if (known.region, known.role) != (instance.region, instance.role):
                 raise instance_differs(known)
-            bare = replace(instance, databases=0, connections=0, bytes_seen=0, state=known.state)
+            bare = changed(instance, databases=0, connections=0, bytes_seen=0, state=known.state)
             self._shelf.instances[instance.name] = bare
 
     def set_instance_state(self, name: str, state: InstanceState) -> None:
@@ -244,7 +244,7 @@ class MemoryRegistry(MemoryAnchorBook):
         with self._shelf.placing, self._shelf.lock:
             if name not in self._shelf.instances:
                 raise unknown_instance(name)
-            self._shelf.instances[name] = replace(self._shelf.instances[name], state=state)
+            self._shelf.instances[name] = changed(self._shelf.instances[name], state=state)
 
     # Work
 
@@ -272,8 +272,8 @@ class MemoryRegistry(MemoryAnchorBook):
             now = self.now()
             if not book.is_held_by(lease, now) or book.tenant.intent_id != book.lease_intent:
                 raise lease_lost(lease)
-            renewed = replace(lease, until=now + lease_for)
-            self._shelf.replace(replace(book, lease=renewed, tenant=replace(book.tenant, due_at=renewed.until)))
+            renewed = changed(lease, until=now + lease_for)
+            self._shelf.replace(changed(book, lease=renewed, tenant=changed(book.tenant, due_at=renewed.until)))
             return renewed
 
     def release(self, lease: Lease, *, due_at: datetime, duty: Duty | None) -> None:
@@ -282,9 +282,9 @@ class MemoryRegistry(MemoryAnchorBook):
             now = self.now()
             if not book.is_held_by(lease, now):
                 raise lease_lost(lease)
-            let_go = replace(book, lease=None, wake_at=None, duty=duty, tenant=replace(book.tenant, due_at=due_at))
+            let_go = changed(book, lease=None, wake_at=None, duty=duty, tenant=changed(book.tenant, due_at=due_at))
             if book.tenant.intent_id != book.lease_intent:
-                let_go = replace(let_go, duty=None, tenant=replace(book.tenant, due_at=now))
+                let_go = changed(let_go, duty=None, tenant=changed(book.tenant, due_at=now))
             elif book.wake_at is not None:
                 let_go = _brought_forward(let_go, book.wake_at)
             self._shelf.replace(let_go)
@@ -306,9 +306,9 @@ class MemoryRegistry(MemoryAnchorBook):
 
     def _leased(self, book: Book, owner: str, until: datetime) -> Lease:
         lease = Lease(book.tenant.uid, owner, book.epoch + 1, until, taken_over=book.lease is not None)
-        tenant = replace(book.tenant, due_at=until)
+        tenant = changed(book.tenant, due_at=until)
         self._shelf.replace(
-            replace(book, tenant=tenant, lease=lease, lease_intent=tenant.intent_id, epoch=lease.epoch, wake_at=None)
+            changed(book, tenant=tenant, lease=lease, lease_intent=tenant.intent_id, epoch=lease.epoch, wake_at=None)
         )
         return lease
 
@@ -337,7 +337,7 @@ def _brought_forward(book: Book, at: datetime) -> Book:
     """The book due at `at`, by whoever can tell its next step; unchanged if it is due by then anyway."""
     if book.tenant.due_at <= at:
         return book
-    return replace(book, duty=None, tenant=replace(book.tenant, due_at=at))
+    return changed(book, duty=None, tenant=changed(book.tenant, due_at=at))
 
 
 def _is_due(book: Book, now: datetime, duty: Duty | None, uid: str | None) -> bool:

@@ -7,16 +7,18 @@ new book in the place of the old one at its end. Readers take whatever book is t
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 from tenantctl.adapters.memory.billing_ledger import BillingLedger
 from tenantctl.adapters.memory.decisions_ledger import Ledger
 from tenantctl.adapters.registry_rules import DEAD, body_text, busy, emptiest_or_refuse, unknown_tenant
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand, with_one_more
+from tenantctl.model.changed import changed
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move, open_move
@@ -30,6 +32,41 @@ Row = TypeVar("Row", Backup, Residue)
 
 BEGUN: Final[Callable[[Backup], tuple[datetime, str]]] = attrgetter("begun_at", "id")
 MADE: Final[Callable[[Residue], tuple[datetime, str]]] = attrgetter("made_at", "id")
+
+
+class Pages(Sequence[Entry]):
+    """A journal as it was when its last entry was written; whatever is written later stands on the same sheets.
+
+    Args:
+        sheets: the entries, and perhaps more.
+        count: how many of them there are.
+    """
+
+    def __init__(self, sheets: list[Entry], count: int) -> None:
+        self._sheets, self._count = sheets, count
+
+    @classmethod
+    def after(cls, entries: Sequence[Entry], entry: Entry) -> "Pages":
+        """These entries and one more; what a transaction that was given up has written after them is left out."""
+        written = isinstance(entries, Pages) and len(entries._sheets) == entries._count
+        sheets = entries._sheets if isinstance(entries, Pages) and written else list(entries)
+        sheets.append(entry)
+        return cls(sheets, len(sheets))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Entry]:
+        return islice(self._sheets, self._count)
+
+    @overload
+    def __getitem__(self, which: int) -> Entry: ...
+    @overload
+    def __getitem__(self, which: slice) -> Sequence[Entry]: ...
+    def __getitem__(self, which: int | slice) -> Entry | Sequence[Entry]:
+        if isinstance(which, slice):
+            return self._sheets[slice(*which.indices(self._count))]
+        return self._sheets[range(self._count)[which]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +90,7 @@ class Book:
     open_residues: dict[str, Residue] = field(default_factory=dict)
     lapsed_residues: dict[str, Residue] = field(default_factory=dict)
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
-    entries: tuple[Entry, ...] = ()
+    entries: Sequence[Entry] = ()
     moves: Mapping[int, Move] = field(default_factory=dict)
 
     @property
@@ -99,17 +136,17 @@ class Book:
             previous=head.hash if head else FIRST_LINK,
             hash="",
         )
-        return replace(self, entries=(*self.entries, replace(entry, hash=entry.expected_hash())))
+        return changed(self, entries=Pages.after(self.entries, changed(entry, hash=entry.expected_hash())))
 
     def with_alarm(self, code: str, reason: str, *, at: datetime) -> "Book":
         """The book with this alarm open, since before if it was."""
         known = self.alarms.get(code)
-        alarm = replace(known, reason=reason) if known else Alarm(self.tenant.uid, code, reason, at)
-        return replace(self, alarms={**self.alarms, code: alarm})
+        alarm = changed(known, reason=reason) if known else Alarm(self.tenant.uid, code, reason, at)
+        return changed(self, alarms={**self.alarms, code: alarm})
 
     def without_alarm(self, code: str) -> "Book":
         """The book with this alarm closed."""
-        return replace(self, alarms={name: alarm for name, alarm in self.alarms.items() if name != code})
+        return changed(self, alarms={name: alarm for name, alarm in self.alarms.items() if name != code})
 
 
 class Shelf:

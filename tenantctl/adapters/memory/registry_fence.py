@@ -1,7 +1,6 @@
 """Writes under a lease on a book in memory: gathered on a copy, which takes the book's place at the end or never."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +35,7 @@ from tenantctl.adapters.registry_rules import (
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.capacity import Demand
+from tenantctl.model.changed import changed
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
 from tenantctl.model.move import Move, open_move
@@ -104,9 +104,9 @@ class MemoryFencedWrites:
         before = self.tenant.hosting
         instance = self._room_for(region, Demand(self.tenant.connection_limit, self.tenant.size))
         generation = next_generation(self.tenant, self._book.residues)
-        hosting = replace(before, instance=instance.name, region=region, generation=generation)
+        hosting = changed(before, instance=instance.name, region=region, generation=generation)
         self._change(hosting=hosting, restored_from=origin, restored_at=None)
-        self._book = replace(self._book, explanation=dict(explanation))
+        self._book = changed(self._book, explanation=dict(explanation))
         self.put_residue(database_residue(hosting, self._now))
         self.journal(REHOSTED, **rehosted_body(before, hosting, origin))
 
@@ -114,8 +114,8 @@ class MemoryFencedWrites:
         """Gives a tenant that waited its instance."""
         check_waiting(self.tenant)
         instance = self._room_for(region, Demand(self.tenant.connection_limit, self.tenant.size, headroom_percent))
-        self._change(hosting=replace(self.tenant.hosting, instance=instance.name, region=region))
-        self._book = replace(self._book, explanation=dict(explanation))
+        self._change(hosting=changed(self.tenant.hosting, instance=instance.name, region=region))
+        self._book = changed(self._book, explanation=dict(explanation))
         self.put_residue(database_residue(self.tenant.hosting, self._now))
         self.journal(PLACED, **placed_body(self.tenant.hosting))
 
@@ -131,9 +131,9 @@ class MemoryFencedWrites:
         demand = Demand(tenant.connection_limit, tenant.size, headroom_percent)
         instance = self._room_for(region, demand, leaves=tenant.hosting.instance)
         generation = next_generation(tenant, self._book.residues)
-        target = replace(tenant.hosting, instance=instance.name, region=region, generation=generation)
+        target = changed(tenant.hosting, instance=instance.name, region=region, generation=generation)
         move = begun_move(tenant.hosting, target, asked, self._now)
-        self._book = replace(self._book, moves={**self._book.moves, generation: move})
+        self._book = changed(self._book, moves={**self._book.moves, generation: move})
         self.put_residue(database_residue(target, self._now))
         self.journal(MOVE_REQUESTED, **requested_move_body(move))
         return move
@@ -141,13 +141,13 @@ class MemoryFencedWrites:
     def put_move(self, move: Move) -> None:
         """Writes what was decided of a move."""
         check_subject(move.tenant_uid, self._lease)
-        self._book = replace(self._book, moves={**self._book.moves, move.generation: move})
+        self._book = changed(self._book, moves={**self._book.moves, move.generation: move})
 
     def cut_over(self, move: Move, explanation: Mapping[str, Any]) -> None:
         """Places the tenant where the move leads."""
-        self.put_move(replace(move, cut_over_at=self._now))
+        self.put_move(changed(move, cut_over_at=self._now))
         self._change(hosting=move.target)
-        self._book = replace(self._book, explanation=dict(explanation))
+        self._book = changed(self._book, explanation=dict(explanation))
         self.journal(CUT_OVER, **moved_body(move))
 
     def record_restored(self) -> None:
@@ -169,7 +169,7 @@ class MemoryFencedWrites:
         for copy in backup.copies:
             check_subject(copy.tenant_uid, self._lease)
         known = self._book.backups.get(backup.id)
-        written = replace(backup, copies=_by_region(known.copies if known else (), backup.copies))
+        written = changed(backup, copies=_by_region(known.copies if known else (), backup.copies))
         self._put(written)
 
     def put_copy(self, copy: Copy) -> None:
@@ -178,7 +178,7 @@ class MemoryFencedWrites:
         if copy.backup_id not in self._book.backups:
             raise ValueError(f"there is no backup {copy.backup_id} that this could be a copy of")
         backup = self._book.backups[copy.backup_id]
-        self._put(replace(backup, copies=_by_region(backup.copies, (copy,))))
+        self._put(changed(backup, copies=_by_region(backup.copies, (copy,))))
 
     def put_residue(self, residue: Residue) -> None:
         """Writes a line of the inventory that has not lapsed."""
@@ -207,7 +207,7 @@ class MemoryFencedWrites:
     def blank_names(self) -> None:
         """Blanks the name, the time zone and the placement's explanation."""
         self._change(name=None, time_zone=BLANKED_TIME_ZONE, kept_in=None)
-        self._book = replace(self._book, explanation={})
+        self._book = changed(self._book, explanation={})
 
     def freezes(self) -> Sequence[Freeze]:
         """The open freezes of the tenant's region."""
@@ -282,14 +282,14 @@ class MemoryFencedWrites:
         if rows not in self._owned:
             self._owned.add(rows)
             copied: dict[str, Any] = {rows: dict(getattr(self._book, rows))}
-            self._book = replace(self._book, **copied)
+            self._book = changed(self._book, **copied)
         own: dict[str, Any] = getattr(self._book, rows)
         return own
 
     def _change(self, **changes: Any) -> None:
         if "state" in changes and self.tenant.state is not self._announced.state:
             self._announce()  # each transition by itself, as the database is shown it
-        self._book = replace(self._book, tenant=replace(self.tenant, **changes))
+        self._book = changed(self._book, tenant=changed(self.tenant, **changes))
 
     def _announce(self) -> None:
         before, after = self._announced, self.tenant
@@ -298,5 +298,7 @@ class MemoryFencedWrites:
 
 
 def _by_region(known: tuple[Copy, ...], written: tuple[Copy, ...]) -> tuple[Copy, ...]:
+    if len(written) == 1 and any(copy.region == written[0].region for copy in known):
+        return tuple([written[0] if copy.region == written[0].region else copy for copy in known])
     copies = {copy.region: copy for copy in (*known, *written)}
     return tuple(copies[region] for region in sorted(copies))
