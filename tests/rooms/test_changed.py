@@ -1,4 +1,4 @@
-"""Records that are changed by the hundred: the same as `dataclasses.replace` makes, and nothing remembered of before."""
+"""Records that are changed by the hundred: what `dataclasses.replace` makes, and nothing remembered of before."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
