@@ -78,7 +78,7 @@ def peer() -> Iterator[Peer]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         state.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield state
         server.shutdown()
 
@@ -226,7 +226,7 @@ class OpenGate(Gate):
 
 @pytest.mark.skipif(EMULATOR_PROGRAM is None, reason="Google's Pub/Sub emulator (gcloud, java) is not on this machine")
 def test_pushed_by_the_real_pubsub_each_event_is_applied_once(tmp_path: Path) -> None:
-    """Published twice, pushed, the service ended in between: each is on record once, the newest counts, and we announce."""
+    """Published twice, the service ended in between: each is on record once, the newest counts, and we announce."""
     registry = registry_with_a_tenant()
     billing, gate = MemoryBilling(registry), OpenGate(AUDIENCE, CALLERS, KeyRing(lambda: IssuedKeys({}, 0)))
     desk = Desk(registry, MemoryDecisions(registry), billing)

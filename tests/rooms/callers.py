@@ -102,7 +102,7 @@ class Service:
 
 @contextmanager
 def serving(desk: Desk, folder: Path, *, port: int = 0, gate: Gate | None = None) -> Iterator[Service]:
-    """The service on a socket of this machine, in a thread of this process; behind its own gate, unless one is given."""
+    """The service on a socket of this machine, in a thread of this process, behind its own gate or a given one."""
     settings = ServiceSettings(AUDIENCE, CALLERS, str(keys_file(folder)))
     server = server_for(desk, gate or gate_for(settings), host="127.0.0.1", port=port)
     with socket.create_server(("127.0.0.1", port)) as listening:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenantctl.adapters import billing_rules as rules
@@ -39,6 +39,11 @@ from tenantctl.model.tenant import Tenant, Wanted
 
 _heads, _letters, _outbox = subscriptions.c, dead_letters.c, outbox.c
 
+_LOCKED: Final = (
+    select(schema.tenants, schema.now().label("now"))
+    .where(schema.tenants.c.uid == bindparam("uid"))
+    .with_for_update(key_share=True)
+)
 # What an event is judged by, in one round trip: events of its name or its number, and the heads that it may concern.
 _KNOWN: Final = text("""
     SELECT
@@ -81,9 +86,8 @@ class PostgresBilling:
 
     def receive(self, event: SubscriptionEvent) -> Receipt:
         """Records an event and what follows from it, under the lock of the tenant's row."""
-        locking = select(schema.tenants, schema.now().label("now")).where(schema.tenants.c.uid == event.tenant_uid)
         with self._transaction() as connection:
-            row = connection.execute(locking.with_for_update(key_share=True)).first()
+            row = connection.execute(_LOCKED, {"uid": event.tenant_uid}).first()
             if row is None:
                 raise rules.unknown_tenant_of(event)
             events, found = connection.execute(_KNOWN, vars(event)).one()

@@ -34,6 +34,9 @@ from tenantctl.ports.registry import NewTenant
 _tenants = schema.tenants.c
 _FIRST_INTENT = 1
 _FIRST_GENERATION = 1
+# Made once: every request runs through these two.
+_APPENDING = insert(schema.journal).inline()
+_ASKING = insert(schema.intents).returning(schema.intents)
 
 
 def request_tenant(connection: Connection, new: NewTenant) -> Tenant:
@@ -109,18 +112,9 @@ def record_intent(
     row = connection.execute(compare_and_set).first()
     if row is None:
         raise superseded(tenant)
-    written = connection.execute(
-        insert(schema.intents)
-        .values(
-            tenant_uid=tenant.uid,
-            id=row.intent_id,
-            kind=kind.value,
-            cause=cause,
-            instructing_party=instructing_party,
-            effective_at=row.intent_effective_at,
-        )
-        .returning(schema.intents)
-    ).one()
+    asked = {"tenant_uid": tenant.uid, "id": row.intent_id, "kind": kind.value, "cause": cause}
+    by_whom = {"instructing_party": instructing_party, "effective_at": row.intent_effective_at}
+    written = connection.execute(_ASKING, {**asked, **by_whom}).one()
     intent = intent_of(written)
     body = {"intent": intent.id, "effective_at": intent.effective_at.isoformat()}
     append(connection, tenant.uid, REQUEST_EVENTS[kind], body)
@@ -152,7 +146,7 @@ def set_instance_state(connection: Connection, name: str, state: InstanceState) 
 def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]) -> None:
     """Adds one entry of a request to a tenant's chain; the database writes the rest of it."""
     values = {"tenant_uid": uid, "event": event, "plan_digest": "", "body": body_text(body)}
-    connection.execute(insert(schema.journal).values(values).inline())
+    connection.execute(_APPENDING, values)
 
 
 def emptiest_instance(connection: Connection, region: str, demand: Demand, *, leaves: str = "") -> Instance:
