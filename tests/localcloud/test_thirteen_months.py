@@ -85,8 +85,9 @@ class Year:
         for one in locked:
             by_bucket.setdefault(one.bucket, []).append(one)
         free = {one.bucket for one in before.difference(locked)}  # what is out of its lock may be deleted, and would be
+        now = self.now
         for place, one in enumerate(locked):
-            if place % TURNS == self.looks % TURNS or self.is_young_or_old(one):
+            if place % TURNS == self.looks % TURNS or is_young_or_old(one, now):
                 self.tell(self.owner.try_object(one))
         for bucket, objects in by_bucket.items():
             chosen = objects[self.looks % len(objects)]
@@ -99,10 +100,6 @@ class Year:
         self.shorten_lifecycles([bucket for bucket in by_bucket if bucket not in free])
         assert self.owner.everything() == before, f"{self.now}: a lifecycle deleted what is locked"
         self.looks += 1
-
-    def is_young_or_old(self, one: Stored) -> bool:
-        """Whether this is the first week of an object, or the last of its lock: where an hour too few would show."""
-        return self.now < one.created + WEEK or self.now + WEEK > one.created + lock_of(one)
 
     def locked_for_hours(self, found: frozenset[Stored]) -> list[Stored]:
         """Those whose lock lasts longer than any number of tries, the oldest first."""
@@ -144,6 +141,11 @@ def term_of(stored: Stored) -> Term:
 def lock_of(stored: Stored) -> timedelta:
     """How long an object is locked."""
     return timedelta(days=term_of(stored).lock_days)
+
+
+def is_young_or_old(stored: Stored, now: datetime) -> bool:
+    """Whether this is the first week of an object, or the last of its lock: where an hour too few would show."""
+    return now < stored.created + WEEK or now + WEEK > stored.created + lock_of(stored)
 
 
 def age_of(stored: Stored) -> timedelta:
