@@ -35,7 +35,7 @@ def test_a_backup_that_failed_is_not_verified_but_said_to_have_failed(
     """Neither a traceback nor another alarm's words."""
     tenant = company.create()
     company.advance(days=1)
-    company.run_until_killed(66)
+    company.run_until_killed(80)
     company.advance(minutes=10)
     company.run()
     failed = [one for one in company.registry.backups(tenant.uid) if one.state == "failed"]
