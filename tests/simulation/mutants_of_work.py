@@ -12,6 +12,7 @@ POLICY: Final = "tenantctl/model/policy.py"
 
 BY_LIFE: Final = ("tests/rooms/test_life.py",)
 BY_ASKED_FOR: Final = ("tests/simulation/test_what_mutants_asked_for.py",)
+BY_FINDINGS: Final = ("tests/simulation/test_findings.py",)
 BY_SIMULATION: Final = ("tests/simulation/test_simulation.py",)
 
 WORK: Final = (
@@ -21,6 +22,13 @@ WORK: Final = (
         "case Gone() if now < copy.lapses_at:",
         "case Gone() if now < copy.intended_at:",
         BY_LIFE,
+    ),
+    Mutant(
+        "a copy that may still be sealed is looked for ahead of its time",
+        CARE,
+        "until = now if copy.seen_at is None else now + ahead",
+        "until = now + ahead",
+        BY_FINDINGS,
     ),
     Mutant(
         "a copy whose vault is silent counts as gone",
@@ -46,7 +54,7 @@ WORK: Final = (
     Mutant(
         "a key is shredded before the term of its copies",
         CARE,
-        "return max(copy.lapses_at for copy in backup.copies)",
+        "return backup.lapses_at",
         "return backup.begun_at + timedelta(days=20)",
         BY_SIMULATION,
     ),
