@@ -40,3 +40,8 @@ output "take_into_service" {
     local.instances[name].bytes_max == null ? [] : ["--bytes-max ${local.instances[name].bytes_max}"],
   ))]
 }
+
+output "registry_logins" {
+  description = "Who is let into the registry's schema once it is there, as PostgreSQL calls them."
+  value       = module.control.registry_logins
+}

@@ -30,7 +30,7 @@ variables {
   labels         = {}
 }
 
-run "buckets_say_class_and_term" {
+run "a_region_that_hosts_tenants" {
   command = plan
   module {
     source = "./modules/region"
@@ -47,27 +47,6 @@ run "buckets_say_class_and_term" {
     condition     = google_storage_bucket.locked["final"].retention_policy[0].retention_period == tostring(330 * 86400) && google_storage_bucket.locked["final"].retention_policy[0].is_locked == false
     error_message = "The lock is another one, or locked before a person said so."
   }
-}
-
-run "a_person_says_when_it_is_locked" {
-  command = plan
-  module {
-    source = "./modules/region"
-  }
-  variables {
-    lock_retention = true
-  }
-  assert {
-    condition     = alltrue([for one in google_storage_bucket.locked : one.retention_policy[0].is_locked])
-    error_message = "A bucket stays unlocked."
-  }
-}
-
-run "instances_are_guarded" {
-  command = plan
-  module {
-    source = "./modules/region"
-  }
   assert {
     condition     = google_sql_database_instance.this["tenants-1"].deletion_protection && google_sql_database_instance.this["tenants-1"].settings[0].deletion_protection_enabled
     error_message = "One of the two protections is off."
@@ -82,12 +61,13 @@ run "instances_are_guarded" {
   }
 }
 
-run "a_region_of_anchors_alone_has_one_bucket_and_no_instance" {
+run "a_region_of_anchors_alone_locked_by_a_person_s_word" {
   command = plan
   module {
     source = "./modules/region"
   }
   variables {
+    lock_retention  = true
     holds_copies    = false
     holds_anchors   = true
     holds_databases = false
@@ -95,18 +75,11 @@ run "a_region_of_anchors_alone_has_one_bucket_and_no_instance" {
     instances       = {}
   }
   assert {
+    condition     = alltrue([for one in google_storage_bucket.locked : one.retention_policy[0].is_locked])
+    error_message = "A bucket stays unlocked."
+  }
+  assert {
     condition     = [for one in google_storage_bucket.locked : one.name] == ["acme-europe-west1-anchors-401d"] && length(google_storage_bucket.keys) == 0 && length(google_kms_crypto_key.backups) == 0
     error_message = "There is more than the anchors' bucket."
   }
-}
-
-run "a_lock_as_long_as_the_age_is_refused_here_too" {
-  command = plan
-  module {
-    source = "./modules/region"
-  }
-  variables {
-    classes = { daily = { lock_days = 31, age_days = 31 } }
-  }
-  expect_failures = [var.classes]
 }

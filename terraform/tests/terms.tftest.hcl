@@ -1,7 +1,5 @@
 # The arithmetic of the promise, and where copies may lie: on policies made up for the purpose.
 
-mock_provider "google" {}
-
 variables {
   lifecycle_policy = { instance_backup_days = 8, registry_backup_days = 8 }
   anchors          = { regions = ["us-east4", "us-west1"], lock_days = 400, age_days = 401 }

@@ -16,7 +16,9 @@ ALARMS: Final = "terraform/modules/governance/alarms.tf"
 DUTIES: Final = "terraform/modules/governance/duties.yaml"
 MAIN: Final = "terraform/main.tf"
 
-BY_TERRAFORM: Final = ("terraform test",)
+BY_TERMS: Final = ("terraform/tests/terms.tftest.hcl",)
+BY_REGION: Final = ("terraform/tests/region.tftest.hcl",)
+BY_GOVERNANCE: Final = ("terraform/tests/governance.tftest.hcl",)
 BY_PLANS: Final = ("tests/infrastructure/test_plans.py",)
 BY_SOURCES: Final = ("tests/infrastructure/test_sources.py",)
 
@@ -93,14 +95,14 @@ MUTANTS: Final = (
         BUCKETS,
         'name = "${var.bucket_prefix}-${var.region}-${class}-${term.age_days}d"',
         'name = "${var.bucket_prefix}-${var.region}-${class}-${term.lock_days}d"',
-        BY_TERRAFORM,
+        BY_REGION,
     ),
     Mutant(
         "anybody may delete an instance through the API",
         INSTANCES,
         "deletion_protection_enabled = true",
         "deletion_protection_enabled = false",
-        BY_TERRAFORM,
+        BY_REGION,
     ),
     Mutant(
         "an instance has a public address", INSTANCES, "ipv4_enabled    = false", "ipv4_enabled    = true", BY_PLANS
@@ -110,7 +112,7 @@ MUTANTS: Final = (
         INSTANCES,
         "retained_backups = var.instance_days - 1",
         "retained_backups = 30",
-        BY_TERRAFORM,
+        BY_REGION,
     ),
     Mutant(
         "a deleted instance leaves a final backup for a year",
@@ -160,50 +162,50 @@ MUTANTS: Final = (
         TERMS,
         "&& !local.words[home].abroad]",
         "&& false]",
-        BY_TERRAFORM,
+        BY_TERMS,
     ),
     Mutant(
         "who is kept at home has copies abroad",
         TERMS,
         "if contains(local.kept, local.law[home]) && 1 + length(local.at_home[home]) < var.backups.copies_min]",
         "if false]",
-        BY_TERRAFORM,
+        BY_TERMS,
     ),
-    Mutant("the days of repair are left out of the sum", TERMS, "var.backups.repair_days + ", "0 + ", BY_TERRAFORM),
+    Mutant("the days of repair are left out of the sum", TERMS, "var.backups.repair_days + ", "0 + ", BY_TERMS),
     Mutant(
         "the residue of keys does not bind the registry",
         TERMS,
         "min(var.lifecycle_policy.registry_backup_days, var.backups.key_residue_days)",
         "var.lifecycle_policy.registry_backup_days",
-        BY_TERRAFORM,
+        BY_TERMS,
     ),
     Mutant(
         "who makes backups may delete them",
         DUTIES,
         _WRITE,
         "write: [storage.buckets.get, storage.objects.create, storage.objects.delete, storage.objects.get]",
-        BY_TERRAFORM,
+        BY_GOVERNANCE,
     ),
     Mutant(
         "who makes backups may open them",
         DUTIES,
         _VAULTS_OF_BACKUP,
         _VAULTS_OF_BACKUP.replace("[wrap]", "[wrap, unwrap]"),
-        BY_TERRAFORM,
+        BY_GOVERNANCE,
     ),
     Mutant(
         "who drops databases may shred keys",
         DUTIES,
         "instances: [enter], anchors: [look, write]}",
         "instances: [enter], anchors: [look, write], key_buckets: [shred]}",
-        BY_TERRAFORM,
+        BY_GOVERNANCE,
     ),
     Mutant(
         "who audits may delete copies",
         DUTIES,
         "vaults: [look, hold]",
         "vaults: [look, hold, shred]",
-        BY_TERRAFORM,
+        BY_GOVERNANCE,
     ),
     Mutant(
         "the service enters tenants' instances",
@@ -265,14 +267,14 @@ MUTANTS: Final = (
         GUARDS,
         "exception_principals = [local.break_glass]\n",
         "exception_principals = [local.break_glass, local.shredder]\n",
-        BY_TERRAFORM,
+        BY_GOVERNANCE,
     ),
     Mutant(
         "the project can be deleted",
         GUARDS,
         'restrictions = ["resourcemanager.projects.delete"]',
         "restrictions = []",
-        BY_TERRAFORM,
+        BY_GOVERNANCE,
     ),
     Mutant("nobody writes down who read a backup", GUARDS, '"DATA_READ", ', "", BY_PLANS),
     Mutant(

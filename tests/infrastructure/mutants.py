@@ -1,86 +1,112 @@
-"""Plants each known mistake in a copy of the infrastructure, and sees that it is found: with Terraform, where it is.
+"""Plants each known mistake in a copy of the infrastructure, and sees that it is found.
 
-`python -m tests.infrastructure.mutants --check COMMAND`, where `COMMAND FOLDER VARIABLES PLAN` validates, tests and
-plans a folder, ends with another code than 0 if any of it fails, and writes the plan's JSON. It closes with
-`killed N of N`.
+`python -m tests.infrastructure.mutants` needs terraform 1.11 or newer, and the provider where `terraform init` finds it
+(TF_CLI_CONFIG_FILE may name a mirror). It closes with `killed N of N`, and ends with 1 if a mistake survives.
 
 The checkout is never touched. The run begins with no mistake at all, which nothing may find.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.infrastructure.mutant_list import BY_PLANS, BY_TERRAFORM, MUTANTS
+from tests.infrastructure.mutant_list import BY_GOVERNANCE, BY_PLANS, BY_REGION, BY_TERMS, MUTANTS
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutants import ROOT, TESTS_FAILED, copied, why_not
 
 COPIED: Final = ("terraform", "tenantctl", "tests", "policies", "pyproject.toml", "README.md", "docs", ".gitignore")
-EXAMPLE: Final = "terraform/examples/trial/terraform.tfvars.json"
+EXAMPLE: Final = "examples/trial/terraform.tfvars.json"
 AT_ONCE: Final = 2
-NO_MISTAKE: Final = Mutant("no mistake", EXAMPLE, "", "", (*BY_TERRAFORM, *BY_PLANS))
+NO_MISTAKE: Final = Mutant(
+    "no mistake", "terraform/main.tf", "", "", (*BY_TERMS, *BY_REGION, *BY_GOVERNANCE, *BY_PLANS)
+)
+INIT: Final = ("terraform", "init", "-backend=false", "-input=false", "-no-color")
+PLAN: Final = ("terraform", "plan", "-refresh=false", "-input=false", "-no-color", f"-var-file={EXAMPLE}", "-out=plan")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs; 0 if every mistake was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.infrastructure.mutants", description=__doc__)
-    parser.add_argument("--check", required=True, type=Path, help="the command that tests and plans a folder")
     parser.add_argument("--only", default="", help="those whose name has these words")
     asked = parser.parse_args(arguments)
     chosen = [mutant for mutant in MUTANTS if asked.only in mutant.name]
     if refused := [sentence for mutant in chosen if (sentence := why_not(mutant, ROOT))]:
         print(*refused, sep="\n", file=sys.stderr)
         return 1
-    check = asked.check.resolve()
-    if (found := verdict(NO_MISTAKE, check)) is not None:
-        print(f"Something is found without any mistake:\n{found}", file=sys.stderr)
-        return 1
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        survivors = 0
-        for mutant, found in zip(chosen, pool.map(lambda one: verdict(one, check), chosen), strict=True):
-            survivors += found is None
-            print(f"{'killed  ' if found else 'SURVIVED'} {mutant.name}", flush=True)
+    with copied(COPIED) as original:
+        begun = _run(INIT, original / "terraform")
+        found = (_end(begun) if begun.returncode else None) or verdict(NO_MISTAKE, original)
+        if found is not None:
+            print(f"Something is found without any mistake:\n{found}", file=sys.stderr)
+            return 1
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            survivors = 0
+            for mutant, found in zip(chosen, pool.map(lambda one: verdict(one, original), chosen), strict=True):
+                survivors += found is None
+                print(f"{'killed  ' if found else 'SURVIVED'} {mutant.name}", flush=True)
     print(f"killed {len(chosen) - survivors} of {len(chosen)}")
     return 1 if survivors else 0
 
 
-def verdict(mutant: Mutant, check: Path) -> str | None:
+def verdict(mutant: Mutant, original: Path) -> str | None:
     """The end of what found the mistake; None if nothing did."""
-    with copied(COPIED) as root:
-        file = root / mutant.file
+    with _copy(original) as root:
+        file, folder = root / mutant.file, root / "terraform"
         if mutant.old:
             text = file.read_text(encoding="utf-8")
             file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-        plans = root / "plans"
-        plans.mkdir()
-        surroundings = {
-            **os.environ,
-            "PYTHONPATH": str(root),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "TERRAFORM_PLANS": str(plans),
-            "TF_VAR_repository_folder": str(root),
-        }
-        tests = [test for test in mutant.found_by if test not in BY_TERRAFORM]
-        if set(mutant.found_by) & {*BY_TERRAFORM, *BY_PLANS}:
-            _run(
-                ["terraform", "fmt", "-recursive", "terraform"], root, surroundings
-            )  # a bad format is no mistake of ours
-            ended = _run([str(check), "terraform", EXAMPLE, "plans/trial.json"], root, surroundings)
-            if ended.returncode:
+        for test in mutant.found_by:
+            if test.endswith(".tftest.hcl"):
+                ended = _run(("terraform", "test", "-no-color", f"-filter={test.removeprefix('terraform/')}"), folder)
+                found = ended.returncode != 0
+            else:
+                if test in BY_PLANS:
+                    planned = _planned(folder)
+                    if planned.returncode:
+                        return _end(planned)
+                ended = _run((sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", test), root)
+                found = ended.returncode == TESTS_FAILED
+            if found:
                 return _end(ended)
-        if not tests:
-            return None
-        ended = _run([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests], root, surroundings)
-        return _end(ended) if ended.returncode == TESTS_FAILED else None
+    return None
 
 
-def _run(command: Sequence[str], root: Path, surroundings: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, cwd=root, env=surroundings, capture_output=True, text=True, check=False)
+@contextmanager
+def _copy(original: Path) -> Iterator[Path]:
+    """A copy of the copy, with the provider that was found for it."""
+    with copied(()) as root:
+        shutil.copytree(original, root, symlinks=True, dirs_exist_ok=True)
+        yield root
+
+
+def _planned(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Plans the example, and lays the plan where the tests look for it."""
+    ended = _run(PLAN, folder)
+    if ended.returncode == 0:
+        ended = _run(("terraform", "show", "-json", "plan"), folder)
+        plans = folder.parent / "plans"
+        plans.mkdir()
+        (plans / "trial.json").write_text(ended.stdout, encoding="utf-8")
+    return ended
+
+
+def _run(command: Sequence[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    root = folder if (folder / "terraform").is_dir() else folder.parent
+    surroundings = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TERRAFORM_PLANS": str(root / "plans"),
+        "TF_VAR_repository_folder": str(root),
+    }
+    return subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
 
 
 def _end(ended: "subprocess.CompletedProcess[str]") -> str:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tenantctl.entrypoints.cli.moments import duration_of
 from tenantctl.model.plan import Duty
 from tests.house.repository import ROOT
 from tests.infrastructure.duties import PLACES, table
@@ -37,7 +38,11 @@ def test_each_duty_of_the_program_is_an_identity() -> None:
     assert set(table().identities) == set(Duty) | BESIDES_DUTIES
     assert {name for name, one in table().identities.items() if "arguments" in one} == set(Duty)
     for duty in Duty:
-        assert table().identities[duty]["arguments"] == ["run", "--duty", duty]
+        *words, begins_for = table().identities[duty]["arguments"]
+        assert words == ["run", "--duty", duty, "--begin-for"]
+        longest = duration_of(begins_for, "--begin-for", like=["50m", "4h"])
+        assert longest is not None
+        assert longest.total_seconds() < table().identities[duty]["seconds_max"]
 
 
 def test_nothing_takes_away_but_what_is_for_it() -> None:

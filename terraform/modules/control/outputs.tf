@@ -31,3 +31,8 @@ output "jobs" {
   description = "Duty → its job."
   value       = { for name, job in google_cloud_run_v2_job.duty : name => job.name }
 }
+
+output "registry_logins" {
+  description = "Who is let into the registry's schema, as PostgreSQL calls them."
+  value       = sort([for one in google_sql_user.registry : one.name])
+}
