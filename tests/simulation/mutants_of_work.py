@@ -24,6 +24,13 @@ WORK: Final = (
         BY_LIFE,
     ),
     Mutant(
+        "a worker asks its own clock when to look again",
+        "tenantctl/engine/worker.py",
+        "_due_after(plan, result, registry.now())",
+        "_due_after(plan, result, datetime.now().astimezone())",
+        (f"{BY_SIMULATION[0]}::test_a_workers_own_clock_changes_nothing",),
+    ),
+    Mutant(
         "a copy that may still be sealed is looked for ahead of its time",
         CARE,
         "until = now if copy.seen_at is None else now + ahead",

@@ -1,5 +1,10 @@
 """A part of the simulation, for every run of the tests; `make simulate` goes on for as long as one likes."""
 
+import sys
+import time
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import ClassVar
+
 import pytest
 
 from tests.simulation.living import live
@@ -40,3 +45,41 @@ def test_a_failing_script_is_made_short() -> None:
     short = shrunk(script, lambda one: needed <= set(one.acts))
     assert set(short.acts) == needed
     assert list(short.acts) == sorted(short.acts, key=lambda one: one.id)
+
+
+class SkewedType(type):
+    """Moments are moments, whichever clock they were read from."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetime)
+
+
+class Skewed(datetime, metaclass=SkewedType):
+    """A worker's own clock: each time it is read it is off by more hours."""
+
+    read: ClassVar[list[str]] = []
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Skewed":
+        """Some hours ahead, and more and more."""
+        cls.read.append("now")
+        return super().now(tz) + timedelta(hours=7 * len(cls.read))
+
+    @classmethod
+    def today(cls) -> "Skewed":
+        """The same without a zone."""
+        return cls.now()
+
+
+def test_a_workers_own_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far off it is: what is due, over or late is told by the registry's clock, and nobody asks another."""
+    script = written(SEED, 3, "monthly")
+    lived = live(script)
+    ours = [module for name, module in sorted(sys.modules.items()) if name.startswith("tenantctl.")]
+    skewed = [module for module in ours if getattr(module, "datetime", None) is datetime]
+    for module in skewed:
+        monkeypatch.setattr(module, "datetime", Skewed)
+    monkeypatch.setattr(time, "time", lambda: Skewed.now(UTC).timestamp())
+    assert {"tenantctl.engine.worker", "tenantctl.offboarding.grace"} <= {module.__name__ for module in skewed}
+    assert live(script) == lived
+    assert not Skewed.read
