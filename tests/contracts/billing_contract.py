@@ -103,7 +103,7 @@ class BillingContract:
         assert caught.value.fault is Fault.UNKNOWN_TENANT
 
     def test_a_resumption_too_late_is_refused_once_and_told(self, office: Office) -> None:
-        """Contract 1 and 4: the refusal goes out once, however often it is asked, after what the tenant went through."""
+        """Contract 1 and 4: the refusal goes out once, however often asked, after what the tenant went through."""
         tenant, _ = office.led_to(*DYING)
         event = said(tenant, 1, SubscriptionKind.RESUMED)
         assert office.billing.receive(event).outcome is Outcome.REFUSED
