@@ -211,7 +211,7 @@ def plan_rotation(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iter
         yield verification_step(newest, f"a restore was due {rfc3339(due)}")
     elif (copy := unread_backup(newest)) is not None:
         yield read_step(copy, VerificationLevel.STRUCTURE, "each backup is read once as a restore reads it")
-    for copy in copies_to_read(facts.backups, policy.verification, now=now):
+    for copy in copies_to_read(facts.unsettled, policy.verification, now=now):
         days = policy.verification.read_back_every_days
         yield read_step(copy, VerificationLevel.READ_BACK, f"not read back for {days} days")
 

@@ -15,10 +15,14 @@ def changed(record: Record, **changes: Any) -> Record:
     Raises:
         TypeError: it has no such field.
     """
-    kind, was = type(record), vars(record)
+    kind = type(record)
     fields = kind.__dataclass_fields__  # type: ignore[attr-defined]  # that it is a dataclass no type can say
-    if not changes.keys() <= fields.keys():
-        raise TypeError(f"{kind.__name__} has no {', '.join(sorted(changes.keys() - fields.keys()))}")
+    values = vars(record).copy()
+    if len(values) != len(fields):
+        values = {name: values[name] for name in fields}
+    values.update(changes)
+    if len(values) != len(fields):
+        raise TypeError(f"{kind.__name__} has no {', '.join(sorted(values.keys() - fields.keys()))}")
     fresh = object.__new__(kind)
-    vars(fresh).update([(name, was[name]) for name in fields], **changes)
+    vars(fresh).update(values)
     return fresh
