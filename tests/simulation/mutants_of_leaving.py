@@ -219,7 +219,7 @@ LEAVING: Final = (
         DESTRUCTION,
         "            refuse_newer_intent(work, writes)\n            tenant = writes.tenant\n",
         "            tenant = writes.tenant\n",
-        ("tests/rooms/test_review_leaving.py", "tests/simulation/test_simulation.py"),
+        BY_ASKED_FOR,
     ),
     Mutant(
         "a database is dropped whatever the tenant's state",

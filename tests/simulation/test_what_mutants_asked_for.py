@@ -18,7 +18,7 @@ from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Blocker, Do, Plan, Step
 from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding.caps import allowed
-from tenantctl.offboarding.destruction import DropDatabase, MarkDestroyed
+from tenantctl.offboarding.destruction import DropDatabase, MarkDestroyed, MarkDestroying
 from tenantctl.offboarding.safeguards import WAIVABLE, destruction_blockers
 from tests.rooms.company import TENANTS_INSTANCE, VERIFY_INSTANCE, Company
 from tests.rooms.rule_facts import DESTROY_AFTER, HOSTING, POLICIES, residue, ripe_facts
@@ -165,3 +165,16 @@ def test_evidence_is_not_finished_without_a_look() -> None:
     company.run()
     drops = [entry.event for entry in company.registry.entries(tenant.uid) if "drop-database" in entry.body]
     assert drops == ["step-begun"]
+
+
+def test_a_request_that_comes_after_the_last_look_is_obeyed() -> None:
+    """The customer comes back between the safeguards and the transaction: nothing of the destruction is written."""
+    company = Company()
+    tenant = company.deactivated()
+    company.advance(days=30)
+    mark = Step(Do.MARK_DESTROYING, tenant.uid, "grace is over")
+    work = work_on(company, tenant, mark)
+    company.reinstate(tenant)
+    with pytest.raises(Transient, match="newer request"):
+        MarkDestroying().act(work, mark)
+    assert company.registry.tenant(tenant.uid).state is State.DEACTIVATED
