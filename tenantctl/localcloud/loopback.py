@@ -81,7 +81,8 @@ def _addresses(remembered: str | None) -> Iterable[str]:
 
 
 def _listening(address: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Only of what says that it is TCP does asyncio turn Nagle's algorithm off, and what is accepted says what we say.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
