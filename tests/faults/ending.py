@@ -7,7 +7,15 @@ from typing import Any
 from tenantctl.backups.keys import open_identity
 from tenantctl.backups.manifest import Manifest
 from tenantctl.backups.stream import opened
-from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, Residue, ResidueKind
+from tenantctl.model.backup import (
+    Backup,
+    BackupState,
+    Copy,
+    CopyState,
+    Residue,
+    ResidueKind,
+    VerificationLevel,
+)
 from tenantctl.model.journal import broken_links
 from tenantctl.model.sighting import Present
 from tenantctl.sweeps.observe import observe_and_plan
@@ -34,7 +42,7 @@ def ends_well(scene: Scene, lasting: frozenset[str]) -> None:
     # Within a day each copy that may have come to be is looked at once more, and the next nightly backup is made.
     assert scene.sweep_later(hours=25) == 0, scene.world.registry.alarms(scene.uid)
     _nothing_is_left_to_do(scene)
-    assert scene.alarms() == lasting
+    assert scene.alarms() == lasting - _made_up_for(scene), (scene.alarms(), lasting)
     _the_journal_is_whole(scene)
     held = dict(_objects(scene))
     for backup in scene.backups():
@@ -43,6 +51,14 @@ def ends_well(scene: Scene, lasting: frozenset[str]) -> None:
     _every_object_is_on_record(scene, held)
     for number, (backup, copy) in enumerate(_claimed(scene)):
         _restores(scene, backup, copy, f"s_{backup.id}_{number}")
+
+
+def _made_up_for(scene: Scene) -> frozenset[str]:
+    """What a later success has closed: the rotation may have come to a restore of this tenant in the meantime."""
+    failed = [one.verified_at for one in scene.backups() if one.state is BackupState.FAILED and one.verified_at]
+    restored = [one.verified_at for one in scene.backups() if one.verified_level is VerificationLevel.RESTORED]
+    is_proved = failed and any(at is not None and at > max(failed) for at in restored)
+    return frozenset({"verification-failed"}) if is_proved else frozenset()
 
 
 def _nothing_is_left_to_do(scene: Scene) -> None:

@@ -31,7 +31,7 @@ def test_an_active_tenant_has_a_complete_backup_within_the_rpo_or_an_alarm(
     now = CREATED + after * ONE_HOUR
     backups = tuple(
         backup(f"b{number}", f"slot-{number}", CREATED + begun * ONE_HOUR, state=state)
-        for number, (begun, state) in enumerate(made)
+        for number, (begun, state) in enumerate(sorted(made))  # oldest first, as the registry tells them
         if begun <= after
     )
     complete = [one.begun_at for one in backups if one.state is BackupState.COMPLETE]
