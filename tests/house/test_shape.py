@@ -37,6 +37,7 @@ FILES_OF_A_ROOM = {
 PURE = ["model/*.py", "*/planning.py", "offboarding/safeguards.py", "offboarding/grace.py", "backups/schedule.py"]
 PURE += ["offboarding/caps.py", "offboarding/notices.py", "offboarding/restraints.py", "backups/holding.py"]
 PURE += ["evidence/restored.py", "backups/retention.py", "placement/nearest.py", "placement/residency.py"]
+PURE += ["relocation/leaving.py"]
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns"}
 
 PYTHON = python_files()
