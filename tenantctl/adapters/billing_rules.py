@@ -1,6 +1,7 @@
 """What every keeper of billing's events answers alike: its refusals, and the codes that it raises."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tenantctl.model.billing import (
@@ -13,6 +14,7 @@ from tenantctl.model.billing import (
     Verdict,
 )
 from tenantctl.model.errors import NotFound
+from tenantctl.model.tenant import Intent, Tenant
 
 BILLING_GAP: Final = "billing-gap"
 SUBSCRIPTION_REFUSED: Final = "subscription-refused"
@@ -58,6 +60,21 @@ def unknown_tenant_of(event: SubscriptionEvent) -> Undeliverable:
 def duplicate(outcome: Outcome, reason: str, event: SubscriptionEvent) -> Receipt:
     """What is answered to an event that is on record: what became of it."""
     return Receipt(Outcome.DUPLICATE, f"it is on record as {outcome}: {reason}", event.tenant_uid)
+
+
+def record_requests(verdict: Verdict, tenant: Tenant, record: Callable[..., Intent]) -> None:
+    """Records what follows from an event, each request on top of the one before.
+
+    Args:
+        verdict: what the event comes to.
+        tenant: the tenant as it stood.
+        record: writes one request, as `Registry.record_intent` does.
+    """
+    for asked in verdict.asked:
+        assert verdict.wish is not None, "requests follow from a wish"
+        cause, party = verdict.wish.cause, verdict.wish.instructing_party
+        intent = record(tenant, asked.kind, cause=cause, instructing_party=party, effective_at=asked.effective_at)
+        tenant = replace(tenant, intent_id=intent.id)
 
 
 def refusal_body(event: SubscriptionEvent) -> dict[str, str | int]:

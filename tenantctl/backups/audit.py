@@ -14,7 +14,6 @@ from tenantctl.backups.planning import TOGETHER, copies_to_look_at, lapses_by_da
 from tenantctl.engine.actions import Work
 from tenantctl.model.backup import Copy, CopyState, ResidueKind
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.changed import changed
 from tenantctl.model.errors import Transient
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
@@ -220,7 +219,7 @@ def _seen(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Co
     if isinstance(sight, Gone):
         return replace(copy, held_at=None, hold_asked_at=None)
     seen = sight.value
-    return changed(
+    return replace(
         copy,
         seen_at=now,
         held_at=copy.held_at if seen.held else None,  # let go by somebody else: held again by the next plan

@@ -6,24 +6,21 @@
 The checkout is never touched. The run begins with no mistake at all, which nothing may find.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tests.infrastructure.mutant_list import BY_GOVERNANCE, BY_PLANS, BY_REGION, BY_TERMS, MUTANTS
 from tests.simulation.mutant import Mutant
-from tests.simulation.mutants import ROOT, TESTS_FAILED, copied, why_not
+from tests.simulation.mutants import TESTS_FAILED, chosen_from, closed, copied
 
 COPIED: Final = ("terraform", "tenantctl", "tests", "policies", "pyproject.toml", "README.md", "docs", ".gitignore")
 EXAMPLE: Final = "examples/trial/terraform.tfvars.json"
-AT_ONCE: Final = 2
 NO_MISTAKE: Final = Mutant(
     "no mistake", "terraform/main.tf", "", "", (*BY_TERMS, *BY_REGION, *BY_GOVERNANCE, *BY_PLANS)
 )
@@ -33,26 +30,14 @@ PLAN: Final = ("terraform", "plan", "-refresh=false", "-input=false", "-no-color
 
 def main(arguments: Sequence[str]) -> int:
     """Runs; 0 if every mistake was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.infrastructure.mutants", description=__doc__)
-    parser.add_argument("--only", default="", help="those whose name has these words")
-    asked = parser.parse_args(arguments)
-    chosen = [mutant for mutant in MUTANTS if asked.only in mutant.name]
-    if refused := [sentence for mutant in chosen if (sentence := why_not(mutant, ROOT))]:
-        print(*refused, sep="\n", file=sys.stderr)
-        return 1
+    chosen = chosen_from(MUTANTS, arguments, prog="python -m tests.infrastructure.mutants")
     with copied(COPIED) as original:
         begun = _run(INIT, original / "terraform")
         found = (_end(begun) if begun.returncode else None) or verdict(NO_MISTAKE, original)
         if found is not None:
             print(f"Something is found without any mistake:\n{found}", file=sys.stderr)
             return 1
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            survivors = 0
-            for mutant, found in zip(chosen, pool.map(lambda one: verdict(one, original), chosen), strict=True):
-                survivors += found is None
-                print(f"{'killed  ' if found else 'SURVIVED'} {mutant.name}", flush=True)
-    print(f"killed {len(chosen) - survivors} of {len(chosen)}")
-    return 1 if survivors else 0
+        return closed(chosen, lambda one: None if verdict(one, original) else "nothing finds it")
 
 
 def verdict(mutant: Mutant, original: Path) -> str | None:

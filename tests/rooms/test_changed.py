@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tenantctl.adapters.memory.changed import changed
 from tenantctl.adapters.memory.registry_books import Pages
 from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, RetentionClass
-from tenantctl.model.changed import changed
 from tenantctl.model.journal import FIRST_LINK, Entry
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,13 +40,27 @@ tests named beside each, and closes with `killed N of N`. Written by `make docs`
 
 def main(arguments: Sequence[str]) -> int:
     """Runs; 0 if every mistake was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
+    return closed(chosen_from(MUTANTS, arguments, prog="python -m tests.simulation.mutants"), tried)
+
+
+def chosen_from(mutants: Iterable[Mutant], arguments: Sequence[str], *, prog: str) -> Sequence[Mutant]:
+    """The mistakes that a command line asks for; where one of them cannot be planted, the process ends with 1."""
+    parser = argparse.ArgumentParser(prog=prog, description="Plant known mistakes, and see that each is found.")
     parser.add_argument("--only", default="", help="those whose name has these words")
     asked = parser.parse_args(arguments)
-    chosen = [mutant for mutant in MUTANTS if asked.only in mutant.name]
+    chosen = [mutant for mutant in mutants if asked.only in mutant.name]
     if refused := [sentence for mutant in chosen if (sentence := why_not(mutant, ROOT))]:
-        print(*refused, sep="\n", file=sys.stderr)
-        return 1
+        sys.exit("\n".join(refused))
+    return chosen
+
+
+def closed(chosen: Sequence[Mutant], tried: Callable[[Mutant], str | None]) -> int:
+    """Tries them, some at a time, and tells of each; 0 if every one was found.
+
+    Args:
+        chosen: what is planted.
+        tried: None if the mistake was found; else what is to be told of it.
+    """
     with ThreadPoolExecutor(AT_ONCE) as pool:
         survivors = 0
         for mutant, verdict in zip(chosen, pool.map(tried, chosen), strict=True):

@@ -5,6 +5,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+from google.oauth2.id_token import fetch_id_token
 
 from tenantctl.adapters.google.answers import body_of
 from tenantctl.model.billing import SubscriptionSeen
@@ -75,11 +78,7 @@ def id_token(audience: str) -> str:
     Raises:
         Transient: Google gives none now.
     """
-    import google.auth.exceptions  # noqa: PLC0415 - only where billing is asked
-    from google.auth.transport.requests import Request  # noqa: PLC0415
-    from google.oauth2.id_token import fetch_id_token  # noqa: PLC0415
-
     try:
         return str(fetch_id_token(Request(), audience))  # type: ignore[no-untyped-call]
-    except google.auth.exceptions.GoogleAuthError as error:
+    except GoogleAuthError as error:
         raise Transient(f"There is no token to ask billing with: {error}") from error

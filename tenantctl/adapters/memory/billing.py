@@ -125,16 +125,7 @@ class MemoryBilling:
             self._ledger.publishing.release()
 
     def _carry_out(self, event: SubscriptionEvent, tenant: Tenant, verdict: Verdict) -> None:
-        for asked in verdict.asked:
-            assert verdict.wish is not None, "requests follow from a wish"
-            intent = self._registry.record_intent(
-                tenant,
-                asked.kind,
-                cause=verdict.wish.cause,
-                instructing_party=verdict.wish.instructing_party,
-                effective_at=asked.effective_at,
-            )
-            tenant = replace(tenant, intent_id=intent.id)
+        rules.record_requests(verdict, tenant, self._registry.record_intent)
         if verdict.outcome is Outcome.REFUSED:
             content = rules.refusal_content(event, verdict)
             self._registry.append_entry(tenant.uid, rules.SUBSCRIPTION_REFUSED, rules.refusal_body(event))

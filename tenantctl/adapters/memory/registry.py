@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tenantctl.adapters.memory.anchors import MemoryAnchorBook
+from tenantctl.adapters.memory.changed import changed
 from tenantctl.adapters.memory.registry_books import Book, Shelf
 from tenantctl.adapters.memory.registry_fence import MemoryFencedWrites
 from tenantctl.adapters.registry_rules import (
@@ -30,7 +31,6 @@ from tenantctl.adapters.registry_rules import (
 )
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand
-from tenantctl.model.changed import changed
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move

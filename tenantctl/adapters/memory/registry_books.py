@@ -14,11 +14,11 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar, overload
 
 from tenantctl.adapters.memory.billing_ledger import BillingLedger
+from tenantctl.adapters.memory.changed import changed
 from tenantctl.adapters.memory.decisions_ledger import Ledger
 from tenantctl.adapters.registry_rules import DEAD, body_text, busy, emptiest_or_refuse, unknown_tenant
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand, with_one_more
-from tenantctl.model.changed import changed
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move, open_move

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tenantctl.adapters.decision_rules import NOTICE_WRITTEN, check_spendable, let_through_before, unknown_proposal
+from tenantctl.adapters.memory.changed import changed
 from tenantctl.adapters.memory.decisions_ledger import Counted, cap_count
 from tenantctl.adapters.memory.registry_books import BEGUN, MADE, Book, Shelf, put_in_order
 from tenantctl.adapters.registry_rules import (
@@ -35,7 +36,6 @@ from tenantctl.adapters.registry_rules import (
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.capacity import Demand
-from tenantctl.model.changed import changed
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.lifecycle import Event, transition
 from tenantctl.model.move import Move, open_move

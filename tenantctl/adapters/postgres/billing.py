@@ -7,8 +7,8 @@ the event was judged by.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, text, update
@@ -199,17 +199,7 @@ def _record(connection: Connection, event: SubscriptionEvent, verdict: Verdict) 
 
 
 def _carry_out(connection: Connection, event: SubscriptionEvent, tenant: Tenant, verdict: Verdict) -> None:
-    for asked in verdict.asked:
-        assert verdict.wish is not None, "requests follow from a wish"
-        intent = registry_requests.record_intent(
-            connection,
-            tenant,
-            asked.kind,
-            cause=verdict.wish.cause,
-            instructing_party=verdict.wish.instructing_party,
-            effective_at=asked.effective_at,
-        )
-        tenant = replace(tenant, intent_id=intent.id)
+    rules.record_requests(verdict, tenant, partial(registry_requests.record_intent, connection))
     if verdict.outcome is Outcome.REFUSED:
         registry_requests.append(connection, tenant.uid, rules.SUBSCRIPTION_REFUSED, rules.refusal_body(event))
         content = json.dumps(rules.refusal_content(event, verdict), ensure_ascii=False)

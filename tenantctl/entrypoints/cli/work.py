@@ -59,7 +59,7 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bo
     from tenantctl.bootstrap import opened_world
     from tenantctl.engine.ending import Ending
     from tenantctl.entrypoints.cli.progress import Progress, follow
-    from tenantctl.entrypoints.jobs import ended_by_sigterm, exit_code, task_of
+    from tenantctl.entrypoints.jobs import ended_by_sigterm, exit_code, is_job
     from tenantctl.model.plan import Duty
     from tenantctl.sweeps.tenants import sweep
 
@@ -79,7 +79,7 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bo
         )
     elif not count:
         click.echo("Nothing is due.", err=True)
-    return exit_code(code, task_of(os.environ))
+    return exit_code(code, as_job=is_job(os.environ))
 
 
 def _anchored(world: "World", progress: "Progress") -> int:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -69,20 +70,18 @@ class KeyRing:
             Transient: none were ever had, and the issuer does not answer.
         """
         with self._lock:
-            age = self._clock() - self._fetched_at
-            is_old = self._keys is None or age > self._keys.seconds
-            if is_old or (key_id not in self._keys.by_id and age > FETCHED_AGAIN_AFTER_SECONDS):  # type: ignore[union-attr]
-                self._renew()
-            assert self._keys is not None, "or the fetching raised"
-            return self._keys.by_id
+            known, age = self._keys, self._clock() - self._fetched_at
+            if known is None:
+                known = self._fetched()
+            elif age > known.seconds or (key_id not in known.by_id and age > FETCHED_AGAIN_AFTER_SECONDS):
+                with suppress(Transient):  # what was had before goes on for as long as the issuer is silent
+                    known = self._fetched()
+            return known.by_id
 
-    def _renew(self) -> None:
-        try:
-            self._keys = self._fetch()
-            self._fetched_at = self._clock()
-        except Transient:
-            if self._keys is None:
-                raise  # what was had before goes on for as long as the issuer is silent
+    def _fetched(self) -> IssuedKeys:
+        self._keys = self._fetch()
+        self._fetched_at = self._clock()
+        return self._keys
 
 
 class Gate:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import requests
+
 from tenantctl.entrypoints.service.identity import IssuedKeys, Role
 from tenantctl.model.errors import Refused, Transient
 
@@ -58,8 +60,6 @@ def fetch_from(where: str) -> Callable[[], IssuedKeys]:
             raise Transient(f"The issuer's keys cannot be read from {where}: {error}") from error
 
     def from_address() -> IssuedKeys:
-        import requests  # noqa: PLC0415 - only where Google is asked
-
         try:
             answer = requests.get(where, timeout=TIMEOUT_SECONDS)
             answer.raise_for_status()
