@@ -19,6 +19,7 @@ from tenantctl.engine.actions import Actions, Work
 from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import Outcome, Progress, Result, execute, finish_evidence, unconfirmed
 from tenantctl.engine.heartbeat import Heartbeat
+from tenantctl.engine.observing import Observer, Unobserved
 from tenantctl.model.errors import LeaseLost, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Blocker, Duty, Plan, Step
 from tenantctl.model.tenant import Tenant
@@ -40,7 +41,8 @@ class Turn:
     """What came of one claim: the last plan, its result, or why it ended early.
 
     `trouble` is None if all went as planned; `due_at` is when the tenant is looked at next;
-    `blockers` are those of the plan, and what a step found in its way.
+    `blockers` are those of the plan, and what a step found in its way; `alarms` are the codes of
+    all that are open at its end, and `cleared` of those that it closed.
     """
 
     tenant_uid: str
@@ -51,6 +53,8 @@ class Turn:
     trouble: TenantctlError | None
     due_at: datetime | None
     blockers: tuple[Blocker, ...] = ()
+    alarms: tuple[str, ...] = ()
+    cleared: tuple[str, ...] = ()
 
 
 def new_owner() -> str:
@@ -69,6 +73,7 @@ class Worker:
     duty: Duty | None = None
     tenant: str | None = None
     ending: Ending = field(default_factory=Ending)
+    observer: Observer = field(default_factory=Unobserved)
 
     def turns(self, *, progress: Progress = lambda step: None) -> Iterator[Turn]:
         """One turn for each tenant that is due, until none is, or the worker is to end.
@@ -88,8 +93,10 @@ class Worker:
         steps: list[Step] = []
         plans: list[Plan] = []
         try:
-            plan, result = self._rounds(tenant.uid, heartbeat, plans, steps, progress)
-            due_at = self._settle(heartbeat, plan, result)
+            before = self._open_codes(tenant.uid)
+            doubtful = lease.taken_over or bool(before & {TROUBLE, f"{BLOCKED}unconfirmed"})
+            plan, result = self._rounds(heartbeat, plans, steps, progress, doubtful=doubtful)
+            due_at, alarms = self._settle(heartbeat, plan, result)
         except LeaseLost as lost:
             self._give_way(tenant, heartbeat)
             return Turn(tenant.uid, tenant.label, None, tuple(steps), None, lost, None)
@@ -99,19 +106,22 @@ class Worker:
             self._put_off(tenant, heartbeat, plans, tuple(steps), _unforeseen(bug))
             raise
         blockers = (*plan.blockers, *result.blockers)
-        return Turn(tenant.uid, tenant.label, plan, tuple(steps), result.outcome, None, due_at, blockers)
+        told = {"alarms": tuple(sorted(alarms)), "cleared": tuple(sorted(before - alarms))}
+        return Turn(tenant.uid, tenant.label, plan, tuple(steps), result.outcome, None, due_at, blockers, **told)
+
+    def _open_codes(self, uid: str) -> set[str]:
+        return {alarm.code for alarm in self.world.registry.alarms(uid)}
 
     def _rounds(
-        self, uid: str, heartbeat: Heartbeat, plans: list[Plan], steps: list[Step], progress: Progress
+        self, heartbeat: Heartbeat, plans: list[Plan], steps: list[Step], progress: Progress, *, doubtful: bool
     ) -> tuple[Plan, Result]:
         """Plans and executes until a plan has no more steps for this worker, or one does not come to its end.
 
-        What was planned and carried out is left in `plans` and `steps`, whatever comes of it.
+        What was planned and carried out is left in `plans` and `steps`, whatever comes of it. Where it is
+        `doubtful` that earlier work has its evidence, that comes first.
         """
-        left_open = {TROUBLE, f"{BLOCKED}unconfirmed"}
-        doubtful = heartbeat.lease.taken_over or any(one.code in left_open for one in self.world.registry.alarms(uid))
         for _ in range(ROUNDS_MAX):
-            tenant = self.world.registry.tenant(uid)
+            tenant = self.world.registry.tenant(heartbeat.lease.tenant_uid)
             plan = self.planner(self.world, tenant)
             plans.append(plan)
             if doubtful:
@@ -119,28 +129,34 @@ class Worker:
                 doubtful = False
             if not plan.steps or (self.duty is not None and plan.duty is not self.duty):
                 return plan, Result(Outcome.BLOCKED if plan.blockers else Outcome.DONE)
-            result = execute(Work(self.world, tenant, plan, heartbeat), self.actions, duty=self.duty, progress=progress)
+            work = Work(self.world, tenant, plan, heartbeat)
+            with self.observer.plan(plan):
+                result = execute(work, self.actions, duty=self.duty, progress=progress)
             steps.extend(result.steps)
             if result.outcome is not Outcome.DONE:
                 return plan, result
         return plan, Result(Outcome.WAITING, blockers=(unconfirmed("one plan follows another without an end"),))
 
-    def _settle(self, heartbeat: Heartbeat, plan: Plan, result: Result) -> datetime:
-        """Opens and closes alarms as the last plan says, and lets the tenant go until the moment that it returns."""
+    def _settle(self, heartbeat: Heartbeat, plan: Plan, result: Result) -> tuple[datetime, set[str]]:
+        """Opens and closes alarms as the last plan says, and lets the tenant go until the moment that it returns.
+
+        With that moment, it returns the codes of all alarms that are open now.
+        """
         registry = self.world.registry
         alarming = [blocker for blocker in (*plan.blockers, *result.blockers) if blocker.alarm]
-        open_codes = {alarm.code for alarm in registry.alarms(plan.tenant_uid)}
+        open_codes = self._open_codes(plan.tenant_uid)
         if alarming or TROUBLE in open_codes or any(code.startswith(BLOCKED) for code in open_codes):
             codes = {f"{BLOCKED}{blocker.code}" for blocker in alarming}
             with registry.fenced(heartbeat.lease, plan_digest=plan.digest) as writes:
                 for blocker in alarming:
                     writes.raise_alarm(f"{BLOCKED}{blocker.code}", blocker.reason)
-                for code in open_codes - codes:
-                    if code == TROUBLE or code.startswith(BLOCKED):
-                        writes.clear_alarm(code)
+                over = {code for code in open_codes - codes if code == TROUBLE or code.startswith(BLOCKED)}
+                for code in sorted(over):
+                    writes.clear_alarm(code)
+            open_codes = (open_codes - over) | codes
         due_at = _due_after(plan, result, registry.now())
         registry.release(heartbeat.lease, due_at=due_at, duty=plan.duty)
-        return due_at
+        return due_at, open_codes
 
     def _give_way(self, tenant: Tenant, heartbeat: Heartbeat) -> None:
         """Lets go of a lease that is still ours, so that a newer request is obeyed at once, or another worker goes on.
@@ -166,19 +182,21 @@ class Worker:
         """
         registry = self.world.registry
         now = registry.now()
-        since = next((alarm.since for alarm in registry.alarms(tenant.uid) if alarm.code == TROUBLE), now)
+        alarms = {alarm.code: alarm.since for alarm in registry.alarms(tenant.uid)}
+        since = alarms.get(TROUBLE, now)
         patience = min(max(RETRY_AFTER, (now - since) / 2), RETRY_AFTER_MAX)
         due_at = now + patience * random.uniform(0.8, 1.2)
         try:
             with registry.fenced(heartbeat.lease) as writes:
                 writes.raise_alarm(TROUBLE, trouble.sentence)
-                for blocker in plans[-1].blockers if plans else ():
-                    if blocker.alarm:
-                        writes.raise_alarm(f"{BLOCKED}{blocker.code}", blocker.reason)
+                alarming = [blocker for blocker in (plans[-1].blockers if plans else ()) if blocker.alarm]
+                for blocker in alarming:
+                    writes.raise_alarm(f"{BLOCKED}{blocker.code}", blocker.reason)
             registry.release(heartbeat.lease, due_at=due_at, duty=None)
         except LeaseLost:
             return Turn(tenant.uid, tenant.label, None, steps, None, trouble, None)
-        return Turn(tenant.uid, tenant.label, None, steps, None, trouble, due_at)
+        told = {*alarms, TROUBLE, *(f"{BLOCKED}{blocker.code}" for blocker in alarming)}
+        return Turn(tenant.uid, tenant.label, None, steps, None, trouble, due_at, alarms=tuple(sorted(told)))
 
 
 def _due_after(plan: Plan, result: Result, now: datetime) -> datetime:

@@ -14,6 +14,7 @@ from tenantctl.backups.verification import ReadCopy
 from tenantctl.engine.actions import Actions
 from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import Progress
+from tenantctl.engine.observing import Observer, Unobserved, observed
 from tenantctl.engine.worker import Planner, Turn, Worker, new_owner
 from tenantctl.evidence.steps import AnchorJournal, Irreversible
 from tenantctl.model.errors import Transient
@@ -92,9 +93,12 @@ def sweep(
     tenant: str | None = None,
     ending: Ending | None = None,
     progress: Progress = lambda step: None,
+    observer: Observer | None = None,
 ) -> Iterator[Turn]:
     """Works through what is due, one turn a tenant, until nothing is, or the worker is told to end."""
-    worker = Worker(world, observe_and_plan, ACTIONS, new_owner(), duty, tenant, ending or Ending())
+    actions = ACTIONS if observer is None else observed(ACTIONS, observer)
+    watched = observer or Unobserved()
+    worker = Worker(world, observe_and_plan, actions, new_owner(), duty, tenant, ending or Ending(), watched)
     return worker.turns(progress=progress)
 
 
