@@ -39,7 +39,7 @@ REGISTRY_LOOKS: Final = (
     *("now", "actor", "close", "find", "tenant", "tenants", "owner_of", "lease_of", "explanation", "intents"),
     *("backups", "residues", "open_residues", "moves", "alarms", "entries", "head", "chains", "instances", "waiting"),
     *("identity", "heads", "link_hashes", "newest_anchor", "last_anchor_number", "anchors_since", "anchored_head"),
-    "newest_reconciliation",
+    *("newest_reconciliation", "hosted", "ledger_buckets", "ledger", "ledger_line", "audits", "findings"),
 )
 
 

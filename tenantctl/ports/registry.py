@@ -13,6 +13,7 @@ from tenantctl.model.lifecycle import Event, State
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Origin, Tenant
 from tenantctl.ports.anchors import AnchorBook
+from tenantctl.ports.audits import AuditBook
 from tenantctl.ports.moves import MoveBook, MoveWrites
 
 
@@ -182,7 +183,7 @@ class FencedWrites(MoveWrites, Protocol):
         """Sets what is wanted of the tenant to its erasure, after which nothing newer is taken."""
 
 
-class Registry(AnchorBook, MoveBook, Protocol):
+class Registry(AnchorBook, AuditBook, MoveBook, Protocol):
     """What is known and wanted of each tenant.
 
     1. `now` is the registry's clock, the only one that rules are given.

@@ -10,6 +10,7 @@ REGISTRY_ACTS = {
     *("request_tenant", "record_intent", "append_entry", "make_due"),
     *("add_instance", "set_instance_state", "claim", "renew", "release", "fenced"),
     *("record_anchor", "record_sealed", "record_reconciliation"),
+    *("begin_audit", "record_audit", "record_unseen"),
 }
 DECISIONS_ACTS = {
     *("freeze", "unfreeze", "place_hold", "release_hold", "review_hold", "propose", "propose_batch", "approve"),

@@ -9,6 +9,7 @@ from tenantctl.adapters.memory.billing import MemoryBilling
 from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.adapters.memory.registry import MemoryRegistry
 from tests.contracts.anchors_contract import AnchorsContract
+from tests.contracts.audits_contract import AuditsContract
 from tests.contracts.billing_contract import BillingContract
 from tests.contracts.decisions_contract import DecisionsContract
 from tests.contracts.postgres import PostgresCluster, postgres_cluster
@@ -31,6 +32,7 @@ def cluster() -> Iterator[PostgresCluster]:
 class TestInMemory(
     RegistryContract,
     AnchorsContract,
+    AuditsContract,
     WritesContract,
     WorkContract,
     RestoresContract,
@@ -59,6 +61,7 @@ class TestInMemory(
 class TestOnPostgres(
     RegistryContract,
     AnchorsContract,
+    AuditsContract,
     WritesContract,
     WorkContract,
     RestoresContract,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tenantctl.adapters.memory.anchors import MemoryAnchorBook
+from tenantctl.adapters.memory.audits import MemoryAuditBook
 from tenantctl.adapters.memory.changed import changed
 from tenantctl.adapters.memory.registry_books import Book, Shelf
 from tenantctl.adapters.memory.registry_fence import MemoryFencedWrites
@@ -39,7 +39,7 @@ from tenantctl.model.tenant import Hosting, Instance, InstanceState, Intent, Int
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
-class MemoryRegistry(MemoryAnchorBook):
+class MemoryRegistry(MemoryAuditBook):
     """A registry that lives as long as its object.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Text, literal_column, select
 
 from tenantctl.adapters.postgres import registry_claims, registry_moves, registry_reads, registry_requests
-from tenantctl.adapters.postgres.anchors import PostgresAnchorBook
+from tenantctl.adapters.postgres.audits import PostgresAuditBook
 from tenantctl.adapters.postgres.registry_fence import PostgresFencedWrites
 from tenantctl.adapters.registry_rules import check_duration
 from tenantctl.model.backup import Backup, Residue
@@ -25,7 +25,7 @@ from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, 
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
-class PostgresRegistry(PostgresAnchorBook):
+class PostgresRegistry(PostgresAuditBook):
     """The registry that `engine` reaches, as the login that its connections have.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
@@ -30,6 +30,8 @@ from tenantctl.model.tenant import (
     Tenant,
     Wanted,
 )
+
+_OF_COPIES: Final = tuple(field.name for field in fields(Copy))
 
 
 def tenant_of(row: Row[Any]) -> Tenant:
@@ -83,8 +85,9 @@ def instance_of(row: Row[Any], databases: int = 0, connections: int = 0, bytes_s
 
 
 def copy_of(row: Row[Any]) -> Copy:
-    """A row of `copies`."""
-    return Copy(**{**row._mapping, "state": CopyState(row.state), "verified_level": _level(row.verified_level)})
+    """A row of `copies`, alone or with something else of its backup."""
+    values = {name: row._mapping[name] for name in _OF_COPIES}
+    return Copy(**{**values, "state": CopyState(row.state), "verified_level": _level(row.verified_level)})
 
 
 def backup_of(row: Row[Any], copies: tuple[Copy, ...]) -> Backup:
