@@ -19,7 +19,7 @@ from tenantctl.ports.vault import Vault
 
 Port = TypeVar("Port")
 
-VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "read")
+VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "objects", "read")
 DATABASES_LOOKS: Final = (
     "look",
     "marked",
@@ -40,6 +40,7 @@ REGISTRY_LOOKS: Final = (
     *("backups", "residues", "open_residues", "moves", "alarms", "entries", "head", "chains", "instances", "waiting"),
     *("identity", "heads", "link_hashes", "newest_anchor", "last_anchor_number", "anchors_since", "anchored_head"),
     *("newest_reconciliation", "hosted", "ledger_buckets", "ledger", "ledger_line", "audits", "findings"),
+    *("work_items", "work_item"),
 )
 
 

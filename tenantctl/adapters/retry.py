@@ -20,7 +20,7 @@ from tenantctl.model.errors import Transient
 from tenantctl.model.sighting import Sighting, Unreachable
 from tenantctl.ports.instances import Instances, InstanceSeen, OperationSeen
 from tenantctl.ports.keys import Keys, KeySeen, KeyStore
-from tenantctl.ports.vault import BucketSeen, ObjectSeen, Upload, Vault
+from tenantctl.ports.vault import BucketSeen, ObjectListed, ObjectSeen, Upload, Vault
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -139,6 +139,10 @@ class RetryingVault:
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """See the port."""
         return self._patience.look(self._vault.names, bucket, prefix)
+
+    def objects(self, bucket: str, *, after: str, limit: int) -> Sighting[tuple[ObjectListed, ...]]:
+        """See the port."""
+        return self._patience.look(self._vault.objects, bucket, after=after, limit=limit)
 
 
 class RetryingKeys:

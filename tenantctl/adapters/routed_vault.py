@@ -23,7 +23,7 @@ from typing import TypeVar
 from tenantctl.model.errors import TenantctlError
 from tenantctl.model.off_cloud import AWS, off_cloud_region
 from tenantctl.model.sighting import Present, Sighting, Unreachable
-from tenantctl.ports.vault import BucketSeen, ObjectSeen, Upload, Vault
+from tenantctl.ports.vault import BucketSeen, ObjectListed, ObjectSeen, Upload, Vault
 
 Answer = TypeVar("Answer")
 
@@ -75,6 +75,10 @@ class RoutedVault:
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """See the port."""
         return self._look(bucket, lambda vault: vault.names(bucket, prefix))
+
+    def objects(self, bucket: str, *, after: str, limit: int) -> Sighting[tuple[ObjectListed, ...]]:
+        """See the port."""
+        return self._look(bucket, lambda vault: vault.objects(bucket, after=after, limit=limit))
 
     def _look(self, bucket: str, ask: Callable[[Vault], Sighting[Answer]]) -> Sighting[Answer]:
         try:

@@ -38,6 +38,14 @@ class ObjectSeen:
     held: bool
 
 
+@dataclass(frozen=True)
+class ObjectListed:
+    """An object as it stands in a list."""
+
+    name: str
+    seen: ObjectSeen
+
+
 class Upload(Protocol):
     """One object being written; it exists only once sealed."""
 
@@ -105,3 +113,9 @@ class Vault(Protocol):
 
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """The names below a prefix; an empty bucket is Present with none."""
+
+    def objects(self, bucket: str, *, after: str, limit: int) -> Sighting[tuple[ObjectListed, ...]]:
+        """A page of all that is in a bucket, by the bytes of their names, from after the last one of the page before.
+
+        Fewer than `limit` are the last ones; an empty bucket is Present with none.
+        """

@@ -87,7 +87,7 @@ def test_1_of_two_that_put_at_once_one_is_refused(here: Place) -> None:
 def test_2_no_method_deletes(here: Place) -> None:
     """The real adapters have the port's methods and no others."""
     methods = {name for name in dir(type(here.vault)) if not name.startswith("_")}
-    port = {"look_at_bucket", "look", "put", "upload", "read", "names", "hold", "release"}
+    port = {"look_at_bucket", "look", "put", "upload", "read", "names", "objects", "hold", "release"}
     of_tests = {"make_bucket", "drop_bucket", "lose", "damage", "expire", "delete"}
     assert methods - (of_tests if type(here.vault).__name__ == "MemoryVault" else set()) == port
 
@@ -207,6 +207,25 @@ def test_3_names_below_a_prefix(here: Place) -> None:
     assert here.vault.names(here.bucket, "a/") == Present(("a/1", "a/2"))
     assert here.vault.names(here.bucket, "a") == Present(("a/1", "a/2", "ab"))
     assert here.vault.names(here.bucket, "*") == Present(())
+
+
+def test_3_a_page_of_all_objects(here: Place) -> None:
+    """By the bytes of their names, from after one, each as a look shows it; an empty bucket is Present with none."""
+    assert here.vault.objects(here.bucket, after="", limit=3) == Present(())
+    for name in ("b", "B", "a/1", "a-", "é"):
+        here.vault.put(here.bucket, name, name.encode())
+
+    def page(after: str, limit: int) -> list[str]:
+        sighting = here.vault.objects(here.bucket, after=after, limit=limit)
+        assert isinstance(sighting, Present)
+        assert all(here.vault.look(here.bucket, one.name) == Present(one.seen) for one in sighting.value)
+        return [one.name for one in sighting.value]
+
+    assert page("", 3) == ["B", "a-", "a/1"]
+    assert page("a/1", 3) == ["b", "é"]
+    assert page("a-", 1) == ["a/1"]
+    assert page("é", 3) == []
+    assert isinstance(here.vault.objects("vault-nowhere-daily-3d", after="", limit=3), Unreachable)
 
 
 # 4. What is written without `seal` never becomes an object.

@@ -19,12 +19,13 @@ from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import DataCorruption
 
 from tenantctl.adapters.google.answers import AlreadyThere, explaining
+from tenantctl.adapters.google.listing import listed
 from tenantctl.adapters.google.resumable import CHUNK_UNIT, ResumableUpload
 from tenantctl.adapters.google.transport import TimeLimits, Watch, watched_session
 from tenantctl.adapters.retry import Patience
 from tenantctl.model.errors import Damaged, NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.ports.vault import BucketSeen, ObjectSeen, Upload
+from tenantctl.ports.vault import BucketSeen, ObjectListed, ObjectSeen, Upload
 
 CHUNK_SIZE: Final = 64 * CHUNK_UNIT  # 16 MiB: fewer requests, while all of a backup's uploads together hold about two
 CONTENT_TYPE: Final = "application/octet-stream"
@@ -166,21 +167,23 @@ class GoogleVault:
     def names(self, bucket: str, prefix: str) -> Sighting[tuple[str, ...]]:
         """The names below a prefix, in order."""
         try:
-            found = tuple(self._listed(bucket, prefix))
+            found = [blob.name for blob in listed(self._client, self._limits, bucket, prefix)]
             if not found:
                 self._bucket_seen(bucket)  # nothing listed means nothing there only if there is a there
         except TenantctlError as error:
             return Unreachable(error.sentence)
         return Present(tuple(sorted(found)))
 
-    def _listed(self, bucket: str, prefix: str) -> Iterator[str]:
-        pages = self._client.list_blobs(bucket, prefix=prefix, timeout=self._limits.for_requests, retry=None).pages
-        while True:
-            with explaining(f"list {_address(bucket, prefix)}"), Watch(self._limits.whole_seconds):
-                page = next(pages, None)
-            if page is None:
-                return
-            yield from (blob.name for blob in page)
+    def objects(self, bucket: str, *, after: str, limit: int) -> Sighting[tuple[ObjectListed, ...]]:
+        """A page of all that is in a bucket, as the list itself shows each object."""
+        try:
+            page = listed(self._client, self._limits, bucket, after=after, count=limit)
+            found = tuple(ObjectListed(blob.name, _object_seen(blob)) for blob in page)
+            if not found:
+                self._bucket_seen(bucket)
+        except TenantctlError as error:
+            return Unreachable(error.sentence)
+        return Present(found)
 
     def _fetch(self, bucket: str, name: str) -> Blob:
         blob = self._client.bucket(bucket).blob(name)

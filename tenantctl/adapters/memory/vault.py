@@ -15,7 +15,7 @@ import google_crc32c
 
 from tenantctl.model.errors import NotFound, Refused, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.ports.vault import BucketSeen, ObjectSeen, Upload
+from tenantctl.ports.vault import BucketSeen, ObjectListed, ObjectSeen, Upload
 
 PIECE_SIZE = 256 * 1024
 
@@ -162,6 +162,17 @@ class MemoryVault:
             except (Transient, NotFound) as error:
                 return Unreachable(error.sentence)
             return Present(tuple(sorted(name for name in objects if name.startswith(prefix))))
+
+    def objects(self, bucket: str, *, after: str, limit: int) -> Sighting[tuple[ObjectListed, ...]]:
+        """A page of all that is in a bucket, from after a name."""
+        with self._lock:
+            try:
+                there = sorted(
+                    (name, found.seen) for name, found in self._reach(bucket).objects.items() if name > after
+                )
+            except (Transient, NotFound) as error:
+                return Unreachable(error.sentence)
+            return Present(tuple(ObjectListed(name, seen) for name, seen in there[:limit]))
 
     def _hold(self, bucket: str, name: str, *, held: bool) -> ObjectSeen:
         with self._lock:

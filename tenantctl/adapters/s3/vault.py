@@ -15,6 +15,7 @@ in `terms.py`. What S3 states as CRC-32C of an object is that of all its bytes, 
 
 import base64
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,7 @@ from tenantctl.adapters.s3.terms import bucket_seen
 from tenantctl.adapters.watch import TimeLimits, Watch
 from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.ports.vault import BucketSeen, ObjectSeen, Upload
+from tenantctl.ports.vault import BucketSeen, ObjectListed, ObjectSeen, Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -148,9 +149,18 @@ class S3Vault:
         except TenantctlError as error:
             return Unreachable(error.sentence)
 
-    def _versions(self, bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
+    def objects(self, bucket: str, *, after: str, limit: int) -> Sighting[tuple[ObjectListed, ...]]:
+        """A page of all that is in a bucket; S3's lists say little, so that each object is looked at besides."""
+        try:
+            by_name = itertools.groupby(self._versions(bucket, "", after=after), key=lambda version: version[0])
+            page = [(name, [one for _, one in of_name][-1]) for name, of_name in itertools.islice(by_name, limit)]
+            return Present(tuple(ObjectListed(name, self._seen(bucket, name, first)) for name, first in page))
+        except TenantctlError as error:
+            return Unreachable(error.sentence)
+
+    def _versions(self, bucket: str, prefix: str, *, after: str = "") -> Iterator[tuple[str, str]]:
         """Name and id of every version below a prefix, by name, newest first; markers are none."""
-        position: dict[str, Any] = {}
+        position: dict[str, Any] = {"KeyMarker": after} if after else {}
         while True:
             with explaining(f"list {_address(bucket, prefix)}"), Watch(self._limits.whole_seconds):
                 page = self._client.list_object_versions(Bucket=bucket, Prefix=prefix, **position, **self._owner)
