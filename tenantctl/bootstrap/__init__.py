@@ -146,11 +146,13 @@ class CloudWorld:
 
     @cached_property
     def _checked_engine(self) -> "Engine":
-        """The one engine on the registry, whose clock is the real one unless it is local."""
+        """The one engine on the registry, of a schema that we know; its clock is the real one unless it is local."""
         from tenantctl.adapters.postgres.registry_engine import clock_offset
+        from tenantctl.adapters.postgres.registry_schema import refuse_unknown_schema
 
         engine = self.registry_engine()
         self._opened.callback(engine.dispose)
+        refuse_unknown_schema(engine)
         if not self.settings.local and clock_offset(engine) is not None:
             raise Refused(
                 "The registry's clock is set apart from the real one (tenantctl.clock_offset).",

@@ -24,6 +24,7 @@ from tenantctl.adapters.google.signer import ensure_signing_key
 from tenantctl.adapters.postgres import migrations
 from tenantctl.backups.terms import off_cloud_copy, regions_with_copies
 from tenantctl.bootstrap import CloudWorld
+from tenantctl.bootstrap.administration import LOCAL_MIGRATOR
 from tenantctl.bootstrap.off_cloud import ensure_off_cloud_buckets
 from tenantctl.config import Settings
 from tenantctl.custody.certificate_signature import public_pem
@@ -37,7 +38,6 @@ REGISTRY_REGION: Final = "us-central1"
 REGISTRY_DATABASE: Final = "tenantctl"
 LOCAL_REGIONS: Final = ("us-south1", "us-central1", "europe-west1", "europe-west4")
 LOCAL_IDENTITIES: Final = ("alice@example.com", "bob@example.com", "carol@example.com")
-LOCAL_MIGRATOR: Final = "migrator@example.com"
 LOCAL_DATABASES_MAX: Final = 50
 
 

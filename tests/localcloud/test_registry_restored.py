@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tenantctl.bootstrap.administration import LOCAL_MIGRATOR
 from tenantctl.localcloud.template import ADMIN_ROLE
 from tenantctl.pgbin import find_programs
+from tests.house.repository import ROOT
 from tests.localcloud.company import PLACE, Company, throw_away_company
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -42,23 +46,27 @@ class Superuser:
         session.execute("SET search_path = registry")
         return session
 
-    def dump(self, file: Path) -> None:
-        """Takes a backup of the registry."""
-        self._run("pg_dump", "--format=custom", f"--file={file}", f"--dbname={REGISTRY}")
-
-    def restore(self, file: Path) -> None:
-        """Puts the backup in the registry's place."""
-        self._run("pg_restore", "--clean", "--if-exists", "--exit-on-error", f"--dbname={REGISTRY}", str(file))
-
-    def _run(self, program: str, *arguments: str) -> None:
-        place = {"PGHOST": self._place["host"], "PGPORT": self._place["port"], "PGUSER": self._place["user"]}
-        command = [str(find_programs().path(program)), *arguments]
-        subprocess.run(command, env={**os.environ, **place}, check=True, capture_output=True)
+    def run_as_migrator(self, command: str) -> None:
+        """A command of PostgreSQL's, as the runbook has it, on the registry and as its migrator."""
+        place = {"PGHOST": self._place["host"], "PGPORT": self._place["port"], "PGUSER": LOCAL_MIGRATOR}
+        program, *arguments = shlex.split(command)
+        subprocess.run(
+            [str(find_programs().path(program)), *arguments],
+            env={**os.environ, **place, "PGDATABASE": REGISTRY},
+            check=True,
+            capture_output=True,
+        )
 
     @staticmethod
     def _has_registry(place: dict[str, str]) -> bool:
         with psycopg.connect(make_conninfo(**place, dbname="postgres")) as session:
             return session.execute("SELECT FROM pg_database WHERE datname = %s", [REGISTRY]).fetchone() is not None
+
+
+def from_the_runbook(program: str, file: Path) -> str:
+    """The runbook's own command line with this program, on this file."""
+    (line,) = re.findall(rf"^\$ ({program} .*)$", (ROOT / "docs/RUNBOOK.md").read_text(), re.MULTILINE)
+    return str(line).replace("registry.dump", str(file))
 
 
 def test_a_restored_registry_destroys_nothing_until_two_people_have_reconciled_it(
@@ -72,12 +80,13 @@ def test_a_restored_registry_destroys_nothing_until_two_people_have_reconciled_i
     company.do("tenant", "cancel", "goes")
     company.do("run")
     assert company.tenant(uid)["state"] == "deactivated"
-    superuser.dump(tmp_path / "registry.dump")
+    superuser.run_as_migrator(from_the_runbook("pg_dump", tmp_path / "registry.dump"))
     company.do("local", "advance", "10d")
     company.do("run")
     assert "Locked anchor" in company.do("registry", "anchor")
     company.do("registry", "status")
-    superuser.restore(tmp_path / "registry.dump")
+    superuser.run_as_migrator(from_the_runbook("pg_restore", tmp_path / "registry.dump"))
+    assert json.loads(company.do("db", "current", "-o", "json"))["pending"] == []
 
     told = company.ask("registry", "status")
     assert told.code == 6
@@ -137,3 +146,33 @@ def test_what_goes_past_every_trigger_is_found_by_the_anchors(company: Company) 
     refused = company.ask("registry", "anchor")
     assert refused.code == 3
     assert "some were cut off" in refused.err
+
+
+def test_a_schema_that_nobody_here_knows_is_worked_on_by_nobody(company: Company) -> None:
+    """By a worker as a job or at a shell, and by no other command; what is wrong is one sentence with what to do."""
+    assert company.do("db", "upgrade") == "Nothing is pending.\n"
+    assert company.do("db", "upgrade", "--sql") == "Nothing is pending.\n"
+    assert "may work" in company.do("db", "grant", BOB)
+    known = json.loads(company.do("db", "current", "-o", "json"))
+    assert (known["revision"], known["pending"]) == (known["head"], [])
+    with Superuser(company).connect() as session:
+        session.execute("UPDATE alembic_version SET version_num = '9999'")
+        session.execute('COMMENT ON TABLE alembic_version IS \'{"works_with": "9999"}\'')
+        try:
+            for command in (("run",), ("tenant", "list"), ("db", "upgrade"), ("freeze", "all", "--reason", "x")):
+                answer = company.ask(*command)
+                assert (answer.code, answer.err.count("\n")) == (3, 2), command
+                assert "older than the registry's schema" in answer.err
+            job = company.start("run", CLOUD_RUN_JOB="tenantctl-backup")
+            job.communicate(timeout=300)
+            assert job.returncode == 3  # the platform shows it as failed
+            shown = company.ask("db", "current", "-o", "json")
+            assert (shown.code, shown.json()["revision"]) == (3, "9999")
+            found = {one["subject"]: one for one in company.ask("doctor", "-o", "json").json()}
+            assert not found["registry"]["good"]
+        finally:
+            session.execute("UPDATE alembic_version SET version_num = %s", [known["head"]])
+            session.execute(
+                f'COMMENT ON TABLE alembic_version IS \'{{"works_with": "{known["works_with"]}"}}\''.encode()
+            )
+    company.do("run")

@@ -123,7 +123,7 @@ def _translated(error: DBAPIError | NoConnectionFree) -> TenantctlError | None:
     if code in _NOT_THERE:
         return Refused(
             f"The registry is not set up for this program: {reason.splitlines()[0]}.",
-            hint="Run the registry's migrations with the migrator's login.",
+            hint="Lay its schema with the migrator's login: tenantctl db upgrade",
         )
     return None
 

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "billing": ("billing", "billing", "Subscriptions as billing told them, and dead letters."),
     "certificate": ("certificate", "certificate", "Certificates of destruction: issue and verify."),
     "completion": ("completion", "completion", "Print the script for your shell's completion."),
+    "db": ("db", "db", "The registry's schema, and bringing it up to date."),
     "doctor": ("doctor", "doctor", "Check everything that the promises rest on."),
     "freeze": ("freeze", "freeze", "Stop deactivation and destruction, in a region or everywhere."),
     "hold": ("hold", "hold", "Legal holds: what the law wants kept."),

@@ -1,0 +1,243 @@
+"""The schema moves on while workers work, with its data, and nobody works on a schema that they do not know."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from tenantctl.adapters.postgres.migrations import current, head, pending, upgrade, works_with
+from tenantctl.adapters.postgres.migrations.foundation import lay
+from tenantctl.adapters.postgres.registry import PostgresRegistry
+from tenantctl.adapters.postgres.registry_engine import registry_engine
+from tenantctl.adapters.postgres.registry_schema import (
+    SchemaSeen,
+    known_revision,
+    look_at_schema,
+    misfit,
+    refuse_unknown_schema,
+)
+from tenantctl.adapters.retry import Patience
+from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.journal import broken_links
+from tests.contracts.postgres import ALICE, MIGRATOR, TEMPLATE, PostgresCluster, postgres_cluster
+
+REVISIONS = [one.revision for one in pending(None)]
+IMPATIENT = Patience(seconds=0.0)
+LEASE = timedelta(minutes=5)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[PostgresCluster]:
+    with postgres_cluster(members=[ALICE]) as running:
+        yield running
+
+
+@pytest.fixture
+def place(cluster: PostgresCluster) -> Iterator["Place"]:
+    place = Place(cluster)
+    yield place
+    place.close()
+
+
+class Place:
+    """Databases of one test, and engines on them."""
+
+    def __init__(self, cluster: PostgresCluster) -> None:
+        self.cluster = cluster
+        self._engines: list[Engine] = []
+        self._databases: list[str] = []
+
+    def database(self, name: str, *, template: str = "template1") -> str:
+        self.cluster.create_database(name, template=template)
+        self._databases.append(name)
+        return name
+
+    def engine(self, login: str, database: str, *, checked: bool = False) -> Engine:
+        engine = registry_engine(lambda: self.cluster.connect(login, database))
+        if checked:
+            refuse_unknown_schema(engine)
+        self._engines.append(engine)
+        return engine
+
+    def at(self, revision: str) -> Engine:
+        """A registry that was laid up to a revision, as its migrator."""
+        engine = self.engine(MIGRATOR, self.database(f"at_{revision}"))
+        upgrade(engine, to=revision)
+        return engine
+
+    def set_as(self, engine: Engine, revision: str, comment: str | None) -> None:
+        """A registry that says of itself what another program's migrations would have it say."""
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL ROLE registry_owner"))
+            connection.execute(text("UPDATE registry.alembic_version SET version_num = :it"), {"it": revision})
+            said = "NULL" if comment is None else f"'{comment}'"
+            connection.exec_driver_sql(f"COMMENT ON TABLE registry.alembic_version IS {said}")
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
+        with self.cluster.superuser() as session:
+            for name in self._databases:
+                session.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+TENANT = """
+INSERT INTO instances (name, region, role, databases_max) VALUES ('a', 'r1', 'tenants', 50) ON CONFLICT DO NOTHING;
+INSERT INTO tenants (uid, name, state, wanted, intent_id, intent_effective_at, time_zone, region, instance, generation,
+    connection_limit, extensions, due_at)
+VALUES ('UID', 'UID', 'active', 'living', 1, now(), 'UTC', 'r1', 'a', 1, 5, '{}', now());
+INSERT INTO intents (tenant_uid, id, kind, cause, instructing_party, effective_at)
+VALUES ('UID', 1, 'create', 'c', 'p', now());
+INSERT INTO placements (tenant_uid, generation, explanation) VALUES ('UID', 1, '{"kept_in": "BE"}');
+INSERT INTO backups (id, tenant_uid, slot, retention_class, state, begun_at, forced_row_security)
+VALUES ('b-UID', 'UID', '1', 'daily', 'begun', now(), '{}');
+INSERT INTO journal (tenant_uid, event, plan_digest, body) VALUES ('UID', 'requested', '', '{}');
+"""
+
+
+def add_tenant(engine: Engine, uid: str) -> None:
+    """A tenant with all that the first revision already knew of one."""
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE registry_owner"))
+        connection.execution_options(no_parameters=True).exec_driver_sql(TENANT.replace("UID", uid))
+
+
+def test_every_revision_leads_to_the_newest_with_its_data(place: Place) -> None:
+    """At each revision a tenant comes; from each of them the registry goes to the newest, and knows them all."""
+    chain = place.engine(MIGRATOR, place.database("chain"))
+    for revision in REVISIONS:
+        assert upgrade(chain, to=revision) == [revision]
+        add_tenant(chain, f"since{revision}")
+        chain.dispose()
+        copy = place.engine(MIGRATOR, place.database(f"from_{revision}", template="chain"))
+        left = REVISIONS[REVISIONS.index(revision) + 1 :]
+        assert upgrade(copy) == left
+        assert look_at_schema(copy) == SchemaSeen(head(), works_with(head()))
+        registry = PostgresRegistry(place.engine(ALICE, f"from_{revision}", checked=True))
+        uids = [f"since{one}" for one in REVISIONS if one <= revision]
+        assert sorted(tenant.uid for tenant in registry.tenants()) == uids
+        assert all(registry.tenant(uid).kept_in for uid in uids if uid < "since0008")
+        assert [list(broken_links(registry.entries(uid), registry.head(uid))) for uid in uids] == [[]] * len(uids)
+
+
+def test_a_worker_goes_on_while_the_schema_moves(place: Place) -> None:
+    """It claims and renews all the time, from the revision before the tables of tenants were changed to the newest."""
+    migrating = place.at("0012")
+    add_tenant(migrating, "busy")
+    registry = PostgresRegistry(place.engine(ALICE, "at_0012"))
+    claims, trouble, moved = [0], [], threading.Event()
+
+    def work() -> None:
+        try:
+            while not moved.is_set() or not claims[0]:
+                lease = registry.claim("worker", lease=LEASE, tenant="busy")
+                assert lease is not None
+                registry.release(registry.renew(lease, lease_for=LEASE), due_at=registry.now(), duty=None)
+                claims[0] += 1
+        except Exception as error:  # noqa: BLE001 - told to the test
+            trouble.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        upgrade(migrating)
+    finally:
+        moved.set()
+        worker.join()
+    assert not trouble
+    assert claims[0] >= 1
+    assert current(migrating) == head()
+
+
+def test_an_upgrade_does_not_stand_in_a_workers_way(place: Place) -> None:
+    """Where a transaction has the table, the upgrade lets go and says so; nothing of it was done; later it goes."""
+    migrating = place.at("0012")
+    add_tenant(migrating, "busy")
+    with place.cluster.connect(ALICE, "at_0012") as session:
+        session.execute("UPDATE registry.tenants SET due_at = due_at")
+        with pytest.raises(Transient, match="0013 found no moment"):
+            upgrade(migrating, patience=IMPATIENT)
+        assert current(migrating) == "0012"
+        session.execute("UPDATE registry.tenants SET due_at = due_at")
+    assert upgrade(migrating, to="0013", patience=IMPATIENT) == ["0013"]
+
+
+def test_it_waits_for_less_long_than_a_worker_does(place: Place) -> None:
+    """So whoever queues behind it gets its turn before it gives up."""
+    engine = place.engine(MIGRATOR, place.database("waits"))
+    question = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)")
+    with engine.connect() as connection:
+        workers = connection.scalar(question)
+        lay(connection)
+        ours = connection.scalar(question)
+        connection.rollback()
+    assert 0 < ours < workers
+
+
+def test_there_is_no_way_back_and_none_beyond(place: Place) -> None:
+    """A revision that was passed, or that nobody knows, is refused before anything is locked."""
+    engine = place.at("0002")
+    with pytest.raises(Refused, match="no way back to 0001"):
+        upgrade(engine, to="0001")
+    with pytest.raises(NotFound, match="9999"):
+        upgrade(engine, to="9999")
+    place.set_as(engine, "9998", None)
+    with pytest.raises(Refused, match="This program is older"):
+        upgrade(engine)
+    assert current(engine) == "9998"
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (SchemaSeen(known_revision()), None),
+        (SchemaSeen("9999", known_revision()), None),
+        (SchemaSeen("9999", "0001"), None),
+        (SchemaSeen("9999", "9998"), "This program is older"),
+        (SchemaSeen("9999"), "This program is older"),
+        (SchemaSeen("0001"), "older than this program"),
+        (SchemaSeen("0001", "0001"), "older than this program"),
+        (SchemaSeen(None), "never laid"),
+    ],
+)
+def test_who_fits(seen: SchemaSeen, says: str | None) -> None:
+    """The same revision, and newer ones that say that they still work with this program."""
+    refusal = misfit(seen, known_revision())
+    assert (refusal is None) == (says is None)
+    if refusal is not None and says is not None:
+        assert says in refusal.sentence
+        assert refusal.hint
+        assert refusal.exit_code == 3
+
+
+def test_a_worker_refuses_a_schema_that_it_does_not_know(place: Place) -> None:
+    """Older and newer alike, by the connection that it makes; where the newer one says so, it works."""
+    old = place.at("0012")
+    with pytest.raises(Refused, match="is at 0012, and"):
+        PostgresRegistry(place.engine(ALICE, "at_0012", checked=True)).tenants()
+    empty = place.engine(ALICE, place.database("bare"), checked=True)
+    with pytest.raises(Refused, match="not set up") as caught:
+        PostgresRegistry(empty).tenants()
+    assert "tenantctl db upgrade" in caught.value.hint
+    upgrade(old)
+    running = PostgresRegistry(place.engine(ALICE, "at_0012", checked=True))
+    assert running.tenants() == []
+    place.set_as(old, "9999", f'{{"works_with": "{known_revision()}"}}')
+    assert PostgresRegistry(place.engine(ALICE, "at_0012", checked=True)).tenants() == []
+    place.set_as(old, "9999", '{"works_with": "9999"}')
+    with pytest.raises(Refused, match="works with programs that know 9999 or newer"):
+        PostgresRegistry(place.engine(ALICE, "at_0012", checked=True)).tenants()
+    assert running.tenants() == []  # what works goes on until its next new connection
+    running.close()
+    with pytest.raises(Refused, match="This program is older"):
+        running.tenants()
+
+
+def test_the_template_says_with_whom_it_works(cluster: PostgresCluster) -> None:
+    """A registry that was laid by this program is one for this program."""
+    engine = registry_engine(lambda: cluster.connect(ALICE, TEMPLATE))
+    assert look_at_schema(engine) == SchemaSeen(known_revision(), works_with(head()))
+    assert known_revision() == head()
+    engine.dispose()
