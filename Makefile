@@ -51,7 +51,7 @@ bench: $(STAMP) ## Run every benchmark, each with its ratios
 
 lock: ## Pin every dependency anew, with hashes (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra local --extra s3 --extra service --extra dev pyproject.toml -o requirements.lock
+		--extra local --extra s3 --extra service --extra telemetry --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
