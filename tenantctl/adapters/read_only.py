@@ -22,7 +22,7 @@ Port = TypeVar("Port")
 VAULT_LOOKS: Final = ("look_at_bucket", "look", "names", "objects", "read")
 DATABASES_LOOKS: Final = (
     "look",
-    "marked",
+    "census",
     "look_at_roles",
     "look_at_logins",
     "look_prepared",

@@ -1,5 +1,6 @@
 """What was seen of one tenant at one moment: the facts that planning is given."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from tenantctl.model.move import Move
 from tenantctl.model.region import Placement
 from tenantctl.model.replication import ReplicationSeen
 from tenantctl.model.sighting import Sighting, Unreachable
-from tenantctl.model.tenant import Hosting, Tenant
+from tenantctl.model.tenant import Hosting, Tenant, marked_tenant
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,23 @@ class DatabaseMarked:
     name: str
     uid: str
     generation: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """Everything on an instance by name: each database with its comment, blank if none; each tenant's role.
+
+    Of a role it says whether it can log in. Roles that are not named as tenants' are not in it.
+    """
+
+    databases: Mapping[str, str]
+    roles: Mapping[str, bool]
+
+    @property
+    def marked(self) -> tuple[DatabaseMarked, ...]:
+        """The databases that bear a tenant's marker, by name, whoever the tenant is."""
+        found = ((name, marked_tenant(marker)) for name, marker in sorted(self.databases.items()))
+        return tuple(DatabaseMarked(name, *whose) for name, whose in found if whose is not None)
 
 
 @dataclass(frozen=True)

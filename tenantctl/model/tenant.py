@@ -20,6 +20,7 @@ NAME_LENGTH_MAX: Final = 40
 
 
 _MARKER: Final = re.compile(r"tenantctl tenant ([a-z0-9]+) generation (\d+)")
+_ROLE: Final = re.compile(r"[lo]_([a-z0-9]+)_(\d+)")
 
 
 class Wanted(StrEnum):
@@ -179,6 +180,12 @@ class Instance:
 def marked_tenant(marker: str) -> tuple[str, int] | None:
     """The uid and the generation that a database's comment says; None if it is no marker."""
     match = _MARKER.fullmatch(marker)
+    return None if match is None else (match[1], int(match[2]))
+
+
+def tenants_role(name: str) -> tuple[str, int] | None:
+    """The uid and the generation of the tenant that a role of this name is of; None if it is named otherwise."""
+    match = _ROLE.fullmatch(name)
     return None if match is None else (match[1], int(match[2]))
 
 

@@ -6,11 +6,11 @@ from typing import Protocol, TypeVar
 
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import Transient
-from tenantctl.model.facts import DatabaseMarked, DatabaseSeen, LoginsSeen
+from tenantctl.model.facts import Census, DatabaseSeen, LoginsSeen
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
 from tenantctl.model.tenant import Hosting
 
-__all__ = ["DatabaseMarked", "DatabaseSeen", "Databases", "Dump", "LoginsSeen", "Scratch", "seen_or_wait"]
+__all__ = ["Census", "DatabaseSeen", "Databases", "Dump", "LoginsSeen", "Scratch", "seen_or_wait"]
 
 Seen = TypeVar("Seen")
 
@@ -65,8 +65,8 @@ class Databases(Protocol):
     def look(self, hosting: Hosting) -> Sighting[DatabaseSeen]:
         """Whether the database is there, and its marker."""
 
-    def marked(self, instance: str) -> Sighting[tuple[DatabaseMarked, ...]]:
-        """Every database on an instance that bears a tenant's marker, by name, whoever the tenant is."""
+    def census(self, instance: str) -> Sighting[Census]:
+        """Every database on an instance, and every role that is named as a tenant's."""
 
     def look_at_roles(self, hosting: Hosting) -> Sighting[tuple[str, ...]]:
         """Which of the tenant's two roles are there; gone if neither."""

@@ -162,8 +162,8 @@ def _strangers(world: World, registry: Registry) -> Iterator[Finding]:
     """Living databases of tenants that are dead, elsewhere or unknown."""
     for instance in registry.instances():
         if instance.role is InstanceRole.TENANTS:
-            sight = world.databases.marked(instance.name)  # one that does not answer has a finding of its own
-            found = strangers(world, instance.name, sight.value) if isinstance(sight, Present) else ()
+            sight = world.databases.census(instance.name)  # one that does not answer has a finding of its own
+            found = strangers(world, instance.name, sight.value.marked) if isinstance(sight, Present) else ()
             for one in found:
                 yield Finding(one.subject, False, f"{one.code}: {one.sentence}", one.remedy)
 

@@ -203,8 +203,9 @@ def _instances(world: World, known: Mapping[str, Tenant], unseen: list[str]) -> 
     for instance in world.registry.instances():
         if instance.role is not InstanceRole.TENANTS:
             continue
-        match world.databases.marked(instance.name):
-            case Present(databases):
+        match world.databases.census(instance.name):
+            case Present(census):
+                databases = census.marked
                 yield from strangers(world, instance.name, databases)
                 there = {(database.uid, database.generation) for database in databases}
                 hosted = (one for one in known.values() if one.state in HOSTED)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.facts import DatabaseMarked
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import Hosting
-from tenantctl.ports.databases import DatabaseMarked, Databases, DatabaseSeen, LoginsSeen
+from tenantctl.ports.databases import Databases, DatabaseSeen, LoginsSeen
 from tests.contracts.databases_places import PASSWORD, PLACES, Place, given, place_named
 
 
@@ -66,21 +67,25 @@ def test_a_tenants_database_comes_and_goes(place: Place) -> None:
     assert not databases.look_prepared(hosting, extensions=())
 
 
-def test_every_marked_database_of_an_instance_is_listed(place: Place) -> None:
-    """With whose it says it is, whatever its name; what bears no tenant's marker is none."""
+def test_a_census_names_every_database_and_the_tenants_roles(place: Place) -> None:
+    """Whatever a database is called, its comment says whose it is; what bears no tenant's marker is nobody's."""
     databases, one, other = place.databases, given(place), given(place)
     place.mark(other, f"tenantctl tenant {one.uid} generation 7")
-    sight = databases.marked(one.instance)
+    databases.open_logins(one)
+    sight = databases.census(one.instance)
     assert isinstance(sight, Present)
-    mine = {seen for seen in sight.value if seen.name in {one.database, other.database}}
+    mine = {seen for seen in sight.value.marked if seen.name in {one.database, other.database}}
     assert mine == {DatabaseMarked(one.database, one.uid, 1), DatabaseMarked(other.database, one.uid, 7)}
+    roles = {name: can for name, can in sight.value.roles.items() if one.uid in name}
+    assert roles == {one.owner: False, one.login: True}
     place.mark(other, "somebody else's")
-    sight = databases.marked(one.instance)
+    sight = databases.census(one.instance)
     assert isinstance(sight, Present)
-    assert other.database not in {seen.name for seen in sight.value}
+    assert sight.value.databases[other.database] == "somebody else's"
+    assert other.database not in {seen.name for seen in sight.value.marked}
     place.mark(other, other.marker)
     with place.silent() as (silent, _):
-        assert isinstance(silent.marked(one.instance), Unreachable)
+        assert isinstance(silent.census(one.instance), Unreachable)
 
 
 def test_doing_again_what_is_done_changes_nothing(place: Place) -> None:

@@ -15,8 +15,8 @@ from tenantctl.adapters.memory.archives import FIRST_LINE, LAST_LINE, MemoryDump
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.model.tenant import Hosting, marked_tenant
-from tenantctl.ports.databases import DatabaseMarked, DatabaseSeen, Dump, LoginsSeen
+from tenantctl.model.tenant import Hosting, tenants_role
+from tenantctl.ports.databases import Census, DatabaseSeen, Dump, LoginsSeen
 
 Seen = TypeVar("Seen")
 
@@ -107,13 +107,13 @@ class MemoryDatabases:
             DatabaseSeen(database.marker, sum(len(row) for rows in database.tables.values() for row in rows))
         )
 
-    def marked(self, instance: str) -> Sighting[tuple[DatabaseMarked, ...]]:
+    def census(self, instance: str) -> Sighting[Census]:
         """See the port."""
-        if not self.instances[instance].reachable:
+        there = self.instances[instance]
+        if not there.reachable:
             return _silent(instance)
-        there = sorted(self.instances[instance].databases.items())
-        found = ((name, marked_tenant(database.marker)) for name, database in there)
-        return Present(tuple(DatabaseMarked(name, *whose) for name, whose in found if whose is not None))
+        roles = {name: role.can_log_in for name, role in there.roles.items() if tenants_role(name)}
+        return Present(Census({name: database.marker for name, database in there.databases.items()}, roles))
 
     def look_at_roles(self, hosting: Hosting) -> Sighting[tuple[str, ...]]:
         """See the port."""

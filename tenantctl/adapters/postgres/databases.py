@@ -28,8 +28,8 @@ from tenantctl.adapters.postgres.refill import is_empty, refill
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, TenantctlError
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.model.tenant import Hosting, marked_tenant
-from tenantctl.ports.databases import DatabaseMarked, DatabaseSeen, Dump, LoginsSeen
+from tenantctl.model.tenant import Hosting, tenants_role
+from tenantctl.ports.databases import Census, DatabaseSeen, Dump, LoginsSeen
 
 Seen = TypeVar("Seen")
 
@@ -55,18 +55,17 @@ class PostgresDatabases(OnInstances):
 
         return self._look(hosting, ask)
 
-    def marked(self, instance: str) -> Sighting[tuple[DatabaseMarked, ...]]:
+    def census(self, instance: str) -> Sighting[Census]:
         """See the port."""
         try:
             with self._control.on(instance) as session:
-                rows = session.execute(
-                    "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
-                    " WHERE shobj_description(oid, 'pg_database') IS NOT NULL ORDER BY datname COLLATE \"C\""
+                databases = session.execute(
+                    "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database"
                 ).fetchall()
+                found = session.execute("SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname ~ '^[lo]_'").fetchall()
         except TenantctlError as error:
             return Unreachable(error.sentence)
-        found = ((name, marked_tenant(marker)) for name, marker in rows)
-        return Present(tuple(DatabaseMarked(name, *whose) for name, whose in found if whose is not None))
+        return Present(Census(dict(databases), {name: can for name, can in found if tenants_role(name)}))
 
     def look_at_roles(self, hosting: Hosting) -> Sighting[tuple[str, ...]]:
         """See the port."""
