@@ -29,6 +29,11 @@ def exit_code(code: int, *, as_job: bool) -> int:
     return ExitCode.OK
 
 
+def is_on_cloud_run(environment: Mapping[str, str]) -> bool:
+    """Whether this process is a job's task or an instance of a service there: its log is then read by a machine."""
+    return is_job(environment) or bool(environment.get("K_SERVICE"))
+
+
 @contextmanager
 def ended_by_sigterm(ending: Ending) -> Iterator[None]:
     """Has SIGTERM tell the worker to end for as long as the block; what had the signal before has it again after."""

@@ -16,6 +16,7 @@ import requests
 import urllib3.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 
+from tenantctl.adapters.api_errors import NO_ANSWER, count_api_error
 from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
 
 _PASSING_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -42,6 +43,7 @@ def explained(status: int, document: Any, doing: str) -> TenantctlError:
         document: the answer's body as JSON, None if it was none.
         doing: what was asked for, as it stands in a sentence: "look at gs://a/b".
     """
+    count_api_error(status)
     error = document.get("error") if isinstance(document, dict) else None
     error = error if isinstance(error, dict) else {}
     details = error.get("errors")
@@ -83,6 +85,7 @@ def explaining(doing: str) -> Iterator[None]:
     except GoogleAPICallError as error:
         raise explained(int(error.code or 0), body_of(error.response), doing) from error
     except _BROKEN as error:
+        count_api_error(NO_ANSWER)
         sentence = f"Google could not be asked to {doing}: {_innermost(error)}."
         raise Transient(sentence, hint="Try again later.") from error
 

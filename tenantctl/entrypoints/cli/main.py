@@ -1,11 +1,13 @@
 """The command line's root: names every command, imports only the one that is called, and ends with an exit code."""
 
 import importlib
+import os
 from typing import Final
 
 import click
 
 from tenantctl import __version__
+from tenantctl.entrypoints.jobs import is_on_cloud_run
 from tenantctl.model.errors import ExitCode, TenantctlError
 
 # name: module, attribute, and the one line that --help shows without importing it
@@ -82,7 +84,15 @@ def cli() -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs one command line; expected failures become a sentence on stderr and their exit code."""
+    """Runs one command line; expected failures become a sentence on stderr and their exit code.
+
+    Where a platform reads what is printed, they become lines of its log, without sentences.
+    """
+    on_cloud_run = is_on_cloud_run(os.environ)
+    if on_cloud_run:
+        from tenantctl.adapters.json_log import log_for_cloud
+
+        log_for_cloud(os.environ.get("TENANTCTL_PROJECT"))
     try:
         outcome = cli.main(args=arguments, prog_name="tenantctl", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -95,6 +105,11 @@ def run(arguments: list[str] | None = None) -> int:
         wrong.show()
         return wrong.exit_code
     except TenantctlError as error:
+        if on_cloud_run:
+            from tenantctl.entrypoints.cli.logged_progress import LoggedProgress
+
+            LoggedProgress().failed(error)
+            return error.exit_code
         click.echo(f"tenantctl: {error.sentence}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)

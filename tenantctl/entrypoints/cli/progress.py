@@ -9,7 +9,7 @@ import click
 from tenantctl.engine.worker import Turn
 from tenantctl.model.anchor import Anchor
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.errors import ExitCode, Refused, Transient
+from tenantctl.model.errors import ExitCode, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Step
 
 
@@ -59,6 +59,14 @@ class Progress:
                 f"  journal: {anchor.sentence} is locked, {anchor.entries} entries in {anchor.chains} chains",
                 err=self._err,
             )
+
+    def note(self, message: str) -> None:
+        """Something about the whole run, beside its answer."""
+        click.echo(message, err=True)
+
+    def failed(self, error: TenantctlError) -> None:
+        """Why something did not come to its end."""
+        click.echo(f"tenantctl: {error.sentence}", err=True)
 
     def _line(self, kind: str, **content: object) -> None:
         click.echo(json.dumps({"kind": kind, **content}, ensure_ascii=False), err=self._err)

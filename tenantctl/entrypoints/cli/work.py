@@ -9,10 +9,12 @@ from tenantctl.entrypoints.cli.moments import duration_of
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json
 
 if TYPE_CHECKING:
+    from tenantctl.adapters.telemetry import Telemetry
     from tenantctl.entrypoints.cli.progress import Progress
     from tenantctl.ports.world import World
 
 ANCHORING: Final = ("destroy", "audit")  # the duties that also write anchors
+MEASURING: Final = ("audit",)  # the one that also measures the fleet, after its work
 
 
 @click.command()
@@ -57,29 +59,42 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bo
     it ends with 0 as well where running again would find the same: the alarms tell.
     """
     from tenantctl.bootstrap import opened_world
+    from tenantctl.bootstrap.telemetry import telemetry
     from tenantctl.engine.ending import Ending
+    from tenantctl.entrypoints.cli.logged_progress import LoggedProgress
     from tenantctl.entrypoints.cli.progress import Progress, follow
-    from tenantctl.entrypoints.jobs import ended_by_sigterm, exit_code, is_job
+    from tenantctl.entrypoints.jobs import ended_by_sigterm, exit_code, is_job, is_on_cloud_run
     from tenantctl.model.plan import Duty
     from tenantctl.sweeps.tenants import sweep
 
     if duty is not None and duty not in set(Duty):
         raise click.BadParameter(f"{duty!r} is none of {', '.join(Duty)}", param_hint="--duty")
     ending = Ending(begins_for=duration_of(begin_for, "--begin-for", like=["30s", "50m", "2h"]))
-    progress = Progress(as_json=as_json)
-    with ended_by_sigterm(ending), opened_world() as world:
-        uid = world.registry.find(tenant).uid if tenant else None
-        turns = sweep(world, duty=Duty(duty) if duty else None, tenant=uid, ending=ending, progress=progress.step)
+    progress = LoggedProgress() if is_on_cloud_run(os.environ) else Progress(as_json=as_json)
+    with ended_by_sigterm(ending), opened_world() as world, telemetry(world) as watching:
+        uid, only = world.registry.find(tenant).uid if tenant else None, Duty(duty) if duty else None
+        turns = sweep(world, duty=only, tenant=uid, ending=ending, progress=progress.step, observer=watching)
         count, code = follow(turns, progress)
         if tenant is None and duty in {None, *ANCHORING} and not ending.is_asked:
             code = max(code, _anchored(world, progress))
+        if watching is not None and tenant is None and duty in {None, *MEASURING} and not ending.is_asked:
+            _measure(world, watching, progress)
     if ending.is_asked:
-        click.echo(
-            "tenantctl: told to end; what was at work is handed back, and the next run goes on with it.", err=True
-        )
+        progress.note("tenantctl: told to end; what was at work is handed back, and the next run goes on with it.")
     elif not count:
-        click.echo("Nothing is due.", err=True)
+        progress.note("Nothing is due.")
     return exit_code(code, as_job=is_job(os.environ))
+
+
+def _measure(world: "World", watching: "Telemetry", progress: "Progress") -> None:
+    """Tells how the fleet stands after the work; what keeps it from being measured is no failure of the work."""
+    from tenantctl.model.errors import Transient
+    from tenantctl.sweeps.gauges import measure_fleet
+
+    try:
+        watching.show(measure_fleet(world))
+    except Transient as trouble:
+        progress.failed(trouble)
 
 
 def _anchored(world: "World", progress: "Progress") -> int:
@@ -94,6 +109,6 @@ def _anchored(world: "World", progress: "Progress") -> int:
     except NumberTaken:
         return ExitCode.OK  # another worker makes it
     except (Transient, Refused) as trouble:
-        click.echo(f"tenantctl: {trouble.sentence}", err=True)
+        progress.failed(trouble)
         return ExitCode.UNREACHABLE if isinstance(trouble, Transient) else ExitCode.FINDINGS
     return ExitCode.OK

@@ -5,7 +5,6 @@ kept before it is answered. An answer of the 2xx family is final, 4xx is for Pub
 the same again may go through.
 """
 
-import json
 import logging
 import threading
 from collections import Counter
@@ -19,8 +18,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenantctl import __version__
+from tenantctl.adapters.json_log import TRACE, failure, say, trace_of
 from tenantctl.billing.request import keep, receive
 from tenantctl.billing.standing import standing_of
 from tenantctl.entrypoints.service.envelopes import event_of, unwrapped
@@ -77,6 +78,7 @@ def create_app(desk: Desk, gate: Gate) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(Traced)
     outcomes = _Outcomes()
     _add_answers(app)
     _add_billing(app, desk, gate, outcomes)
@@ -93,6 +95,22 @@ def create_app(desk: Desk, gate: Gate) -> FastAPI:
 
     app.openapi = complete  # type: ignore[method-assign]
     return app
+
+
+class Traced:
+    """Has whatever is logged of a request name the trace that its caller began."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or whatever else the server speaks of."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        before = TRACE.set(trace_of(headers))
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            TRACE.reset(before)
 
 
 class _Outcomes:
@@ -152,7 +170,7 @@ def _received(billing: Billing, body: bytes, headers: dict[str, str], outcomes: 
         receipt = receive(billing, unwrapped(body, headers), event_of)
     except Undeliverable as refusal:
         outcomes.add(refusal.fault)
-        _say(logging.WARNING, "an event was not understood, and is kept", fault=refusal.fault.value)
+        say(log, logging.WARNING, "an event was not understood, and is kept", fault=refusal.fault.value)
         raise
     outcomes.add(receipt.outcome)
     return receipt
@@ -223,7 +241,7 @@ def _add_answers(app: FastAPI) -> None:
 
     @app.exception_handler(Denied)
     async def denied(request: Request, denial: Denied) -> Response:
-        _say(logging.WARNING, "a call was denied", reason=denial.reason, method=request.method)
+        say(log, logging.WARNING, "a call was denied", reason=denial.reason, method=request.method)
         headers = {"WWW-Authenticate": "Bearer"} if denial.status == 401 else None
         return _problem(denial.status, "denied", denial.reason, headers)
 
@@ -235,7 +253,7 @@ def _add_answers(app: FastAPI) -> None:
             case NotFound():
                 return _problem(404, "not-found", error.sentence)
         if not isinstance(error, Transient):
-            _say(logging.ERROR, "the registry refuses", sentence=error.sentence)
+            say(log, logging.ERROR, "the registry refuses", **failure(type(error), error.__traceback__))
         return _problem(503, "try-again", "Nothing was recorded.", {"Retry-After": RETRY_AFTER_SECONDS})
 
     @app.exception_handler(HTTPException)
@@ -265,8 +283,3 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _problem(status: int, fault: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"fault": fault, "detail": detail}, status_code=status, headers=headers)
-
-
-def _say(level: int, message: str, **words: str) -> None:
-    """One line of JSON, as Cloud Logging takes it; never a token, a body or a header."""
-    log.log(level, "%s", json.dumps({"severity": logging.getLevelName(level), "message": message, **words}))

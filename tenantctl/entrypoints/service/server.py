@@ -7,6 +7,7 @@ from typing import Final, Self
 
 import uvicorn
 
+from tenantctl.adapters.json_log import failure, say
 from tenantctl.entrypoints.service.app import Desk, create_app
 from tenantctl.entrypoints.service.identity import Gate, KeyRing
 from tenantctl.entrypoints.service.settings import ServiceSettings, fetch_from
@@ -65,4 +66,4 @@ class Publishing:
             try:
                 self._publish()
             except TenantctlError as trouble:
-                log.warning("nothing was published: %s", trouble.sentence)
+                say(log, logging.WARNING, "nothing was published", **failure(type(trouble), trouble.__traceback__))
