@@ -1,11 +1,48 @@
 """One tenant's database carried into another instance while the customer works."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
+from tenantctl.model.backup import TableDigest
 from tenantctl.model.replication import Inspection, Readiness, ReplicationSeen
+from tenantctl.model.row_sets import ByTable, Shapes
 from tenantctl.model.sighting import Sighting
 from tenantctl.model.tenant import Hosting
+
+
+class Changes(Protocol):
+    """Which rows of a database change, as its log tells from the moment at which this began.
+
+    1. What was committed before a call of `read` is told by that call, or by an earlier one.
+    2. A snapshot that is taken after a call sees everything that was told so far, and everything that no call tells.
+    3. A changed key is told twice: as it was, and as it is. Of a table whose rows no key names, any change is of all.
+    """
+
+    @property
+    def shapes(self) -> Shapes:
+        """The tables when this began: while one has the same shape, its rows change only by what is told here."""
+
+    def read(self) -> ByTable:
+        """The rows that changed since the last call.
+
+        Raises:
+            Transient: the log is lost, or the instance is; what was told so far is not all.
+        """
+
+
+class Frozen(Protocol):
+    """A database as one snapshot sees it; no table is emptied, rewritten or dropped until the block ends."""
+
+    @property
+    def shapes(self) -> Shapes:
+        """The tables that it has."""
+
+    def sums(self, rows: ByTable) -> Mapping[str, TableDigest]:
+        """How many of these rows there are, and their checksum, of each of these tables that it has.
+
+        Large objects count together, as one more table, whatever is asked.
+        """
 
 
 class Replication(Protocol):
@@ -49,6 +86,21 @@ class Replication(Protocol):
 
     def has_reached(self, source: Hosting, position: str) -> bool:
         """Whether the target has confirmed everything up to a position."""
+
+    def changes(self, source: Hosting) -> AbstractContextManager[Changes]:
+        """Has the published source tell what changes; nothing of that outlives the block, nor the session.
+
+        Raises:
+            NotFound: nothing is published.
+            Transient: an open transaction of the instance keeps it from beginning.
+        """
+
+    def frozen(self, hosting: Hosting) -> AbstractContextManager[Frozen]:
+        """One snapshot of a database, in a session of its own; reading and writing go on.
+
+        Raises:
+            Transient: tables are just being made, altered or dropped.
+        """
 
     def settle(self, source: Hosting, target: Hosting) -> None:
         """Gives the target what no log carries and needs no fence: filled materialized views, and statistics."""

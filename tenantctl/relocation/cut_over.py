@@ -1,12 +1,14 @@
 """The cut-over: the few seconds in which a customer is sent away, and let in again somewhere else.
 
-Between the fence and the transaction that places the tenant anew, the schema and every row are compared, and sequences
-are set. Whatever does not agree, or does not come in time, lets the customer in again where it was. A process that
-dies in between leaves a closed login, which the next plan sees, and goes on or undoes.
+What replication carries is compared before the fence, while the customer works, and behind it the rows alone that have
+changed since (`proving.py`); what was dumped is compared whole. Between the fence and the transaction that places the
+tenant anew, the schema is compared too, and sequences are set. Whatever does not agree, or does not come in time, lets
+the customer in again where it was. A process that dies in between leaves a closed login, which the next plan sees, and
+goes on or undoes.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
@@ -19,8 +21,8 @@ from tenantctl.model.move import Move
 from tenantctl.model.plan import Blocker, Step
 from tenantctl.model.tenant import Hosting, Wanted
 from tenantctl.placement.elsewhere import moved
-from tenantctl.ports.databases import Databases
 from tenantctl.ports.replication import Replication
+from tenantctl.relocation.proving import Proving
 from tenantctl.relocation.standing import begin_anew, freezes, give_up, not_cut_over, the_move
 
 POLL_SECONDS: Final = 0.05
@@ -48,10 +50,12 @@ class CutOver:
             Refused: the contents differ; the move is undone.
         """
         move, world = the_move(work), work.world
+        if move.dumped_because is None:  # a worker may have died behind the fence, and what comes before it takes long
+            world.databases.open_logins(move.source)
         world.replication.settle(move.source, move.target)
-        world.databases.close_logins(move.source)
         try:
-            _compare(work, move)
+            schema, faults = (_compared_whole if move.dumped_because is not None else _compared)(work, move)
+            _judge(work, move, schema, faults)
             if move.verifier is not None:
                 world.replication.set_verifier(move.target, move.verifier)
             _place(work, move)
@@ -63,12 +67,61 @@ class CutOver:
             raise
 
 
-def _compare(work: Work, move: Move) -> None:
-    """Waits until the target has everything, and compares all of it."""
-    world = work.world
-    if move.dumped_because is None:
+def _compared(work: Work, move: Move) -> tuple[str, Sequence[str]]:
+    """Compares rows while the customer works, sends it away, and compares the rest; as `behind_the_fence` says.
+
+    What differs beforehand is told before anybody is sent away.
+    """
+    replication = work.world.replication
+    with replication.changes(move.source) as log:
+        proving = Proving(
+            replication,
+            move.source,
+            move.target,
+            log,
+            catch_up=lambda: _catch_up(work, move),
+            check=work.heartbeat.check,
+        )
+        if faults := proving.beforehand():
+            return replication.schema_digest(move.source), faults
+        work.world.databases.close_logins(move.source)
         _catch_up(work, move)
-    schema, faults = compared(world.replication, world.databases, move.source, move.target)
+        proving.read_on()
+    return behind_the_fence(replication, move.source, move.target, proving.rest)
+
+
+def _compared_whole(work: Work, move: Move) -> tuple[str, Sequence[str]]:
+    """Sends the customer away, if it is not out already, and compares every row; as `behind_the_fence` says."""
+    databases = work.world.databases
+    databases.close_logins(move.source)
+
+    def rows() -> Sequence[str]:
+        with ThreadPoolExecutor(2, thread_name_prefix="digests") as pool:
+            return tuple(differences(*pool.map(databases.digests, (move.source, move.target))))
+
+    return behind_the_fence(work.world.replication, move.source, move.target, rows)
+
+
+def behind_the_fence(
+    replication: Replication, source: Hosting, target: Hosting, rows: Callable[[], Sequence[str]]
+) -> tuple[str, Sequence[str]]:
+    """The digest of the source's schema, and how the target's rows differ; the sequences are set meanwhile.
+
+    All of it goes on at the same time, since a customer stands outside.
+    """
+    with ThreadPoolExecutor(2, thread_name_prefix="compare") as pool:
+        schema, faults = pool.submit(replication.schema_digest, source), pool.submit(rows)
+        replication.copy_sequences(source, target)
+        return schema.result(), faults.result()
+
+
+def _judge(work: Work, move: Move, schema: str, faults: Sequence[str]) -> None:
+    """Goes on only if nothing differs.
+
+    Raises:
+        Transient: the schema has changed.
+        Refused: the contents differ; the move is undone.
+    """
     if schema != move.schema_digest:
         begin_anew(work, "the schema has changed since it was copied")
         raise Transient("The schema has changed since it was copied: the copy is made anew.")
@@ -78,22 +131,8 @@ def _compare(work: Work, move: Move) -> None:
         raise Refused(f"What was copied to {move.instance} is not what is there: {told}")
 
 
-def compared(
-    replication: Replication, databases: Databases, source: Hosting, target: Hosting
-) -> tuple[str, Sequence[str]]:
-    """The digest of the source's schema, and how the target's rows differ; the sequences are set meanwhile.
-
-    All of it goes on at the same time, since a customer stands outside.
-    """
-    with ThreadPoolExecutor(3, thread_name_prefix="compare") as pool:
-        schema = pool.submit(replication.schema_digest, source)
-        there, here = (pool.submit(databases.digests, one) for one in (source, target))
-        replication.copy_sequences(source, target)
-        return schema.result(), tuple(differences(there.result(), here.result()))
-
-
 def _catch_up(work: Work, move: Move) -> None:
-    """Waits until the target has confirmed what the source had when the customer was sent away.
+    """Waits until the target has confirmed what the source has just now.
 
     Raises:
         Transient: it takes longer than the policy has a customer wait.

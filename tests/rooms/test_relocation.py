@@ -193,23 +193,31 @@ def test_a_changed_schema_begins_the_copy_anew() -> None:
     assert "move-begun-anew" in company.events(tenant)
 
 
-def test_a_copy_that_differs_is_never_moved_to() -> None:
-    """The customer is let in again where it was, the move is undone, and a person is told."""
+@pytest.mark.parametrize("when", ["while the customer works", "behind the fence"])
+def test_a_copy_that_differs_is_never_moved_to(when: str) -> None:
+    """The customer is let in again where it was, the move is undone, and a person is told.
+
+    What differs before the fence is found before anybody is sent away.
+    """
     company = a_company()
     tenant = backed_up(company)
     move = ask(company, tenant)
-    genuine = company.databases.digests
-    source = tenant.hosting
+    source, close, out = tenant.hosting, company.databases.close_logins, []
 
-    def lying(hosting):
-        return genuine(hosting) if hosting == source else {}
+    def closing(hosting):
+        if hosting == source:
+            out.append(hosting)
+            company.database(tenant).tables["public.orders"].append("the last one")
+        close(hosting)
 
-    company.databases.digests = lying  # type: ignore[method-assign]
+    company.databases.close_logins = closing  # type: ignore[method-assign]
+    company.replication.loses.add("two" if when == "while the customer works" else "the last one")
     stays = works(company, tenant, sweeps=8)
     company.advance(hours=1)
     stays = works(company, tenant)
     assert (stays.state, stays.hosting) == (State.ACTIVE, source)
     assert company.servers[source.instance].roles[source.login].can_log_in
+    assert out == ([] if when == "while the customer works" else [source])
     assert_nothing_left(company, move)
     assert "not-moved" in company.alarms(tenant)
 

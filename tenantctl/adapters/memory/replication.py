@@ -3,15 +3,24 @@
 Tests make an instance unreachable, write to the source, and look at what is left behind through `running`.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from tenantctl.adapters.memory.archives import digest_of
 from tenantctl.adapters.memory.databases import MemoryDatabase, MemoryDatabases, MemoryInstances
-from tenantctl.model.errors import NotFound, Refused, TenantctlError
+from tenantctl.model.backup import TableDigest
+from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.replication import Inspection, Readiness, ReplicationSeen
+from tenantctl.model.row_sets import ByTable, Rows
 from tenantctl.model.sighting import Present, Sighting, Unreachable
 from tenantctl.model.tenant import Hosting
+from tenantctl.ports.replication import Changes, Frozen
+
+_SHAPE = "as it was made"  # tables in memory are never altered; a row's text is its key
 
 
 @dataclass
@@ -22,18 +31,51 @@ class Running:
     target: Hosting | None = None
 
 
+class MemoryFrozen:
+    """The port's `Frozen`."""
+
+    def __init__(self, tables: Mapping[str, Sequence[str]]) -> None:
+        self._tables = {name: tuple(rows) for name, rows in tables.items()}
+        self.shapes = dict.fromkeys(self._tables, _SHAPE)
+
+    def sums(self, rows: ByTable) -> Mapping[str, TableDigest]:
+        """See the port."""
+        there = ((table, some) for table, some in rows.items() if table in self._tables)
+        return {table: digest_of([row for row in self._tables[table] if (row,) in some]) for table, some in there}
+
+
+class MemoryChanges:
+    """The port's `Changes`: what is there now, beside what was there at the last call."""
+
+    def __init__(self, tables: Callable[[], Mapping[str, Sequence[str]]]) -> None:
+        self._tables, self._before = tables, _counted(tables())
+        self.shapes = dict.fromkeys(self._before, _SHAPE)
+
+    def read(self) -> ByTable:
+        """See the port."""
+        before, self._before = self._before, _counted(self._tables())
+        found = {}
+        for table, now in self._before.items():
+            was = before.get(table, Counter())
+            if changed := (now - was) | (was - now):
+                found[table] = Rows(frozenset((row,) for row in changed))
+        return found
+
+
 class MemoryReplication:
     """The port `Replication`.
 
     Attributes:
         running: what replicates, by the name of the source's database.
         large_objects: what the next inspections find.
+        loses: rows that no copy ever gets, as if somebody had taken them out of it.
     """
 
     def __init__(self, instances: MemoryInstances) -> None:
         self._instances, self._databases = instances, MemoryDatabases(instances)
         self.running: dict[str, Running] = {}
         self.large_objects = 0
+        self.loses: set[str] = set()
 
     def inspect(self, source: Hosting) -> Inspection:
         """See the port."""
@@ -116,6 +158,14 @@ class MemoryReplication:
         self._follow(source, running.target)
         return True
 
+    def changes(self, source: Hosting) -> AbstractContextManager[Changes]:
+        """See the port."""
+        return self._changes(source)
+
+    def frozen(self, hosting: Hosting) -> AbstractContextManager[Frozen]:
+        """See the port."""
+        return self._frozen(hosting)
+
     def settle(self, source: Hosting, target: Hosting) -> None:
         """See the port."""
         self._own(source)
@@ -143,11 +193,32 @@ class MemoryReplication:
         self._instances.answering(target.instance)
         self.running.pop(source.database, None)
 
+    @contextlib.contextmanager
+    def _changes(self, source: Hosting) -> Iterator[Changes]:
+        running = self.running.get(source.database)
+        if running is None or running.digest is None:
+            raise NotFound(f"The instance {source.instance} publishes nothing of {source.database}.")
+
+        def tables() -> Mapping[str, Sequence[str]]:
+            if running.digest is None:
+                raise Transient(f"The log of {source.database} is not kept any more.")
+            return self._own(source).tables
+
+        yield MemoryChanges(tables)
+
+    @contextlib.contextmanager
+    def _frozen(self, hosting: Hosting) -> Iterator[Frozen]:
+        yield MemoryFrozen(self._own(hosting).tables)
+
     def _follow(self, source: Hosting, target: Hosting) -> None:
         """Has the copy have what the source has, in the tables that it knows."""
         here, there = self._own(source), self._own(target)
         for name in there.tables:
-            there.tables[name] = list(here.tables.get(name, ()))
+            there.tables[name] = [row for row in here.tables.get(name, ()) if row not in self.loses]
 
     def _own(self, hosting: Hosting) -> MemoryDatabase:
         return self._databases.own(hosting)
+
+
+def _counted(tables: Mapping[str, Sequence[str]]) -> dict[str, Counter[str]]:
+    return {name: Counter(rows) for name, rows in tables.items()}

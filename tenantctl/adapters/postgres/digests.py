@@ -139,21 +139,21 @@ def _digests(
 
 def _one_by_one(tables: Sequence[Table]) -> str:
     return " UNION ALL ".join(
-        f"SELECT {number}, count(*), coalesce(sum({_hash_of(table)}), 0)::text FROM ONLY {table.name} AS t"  # noqa: S608 - the server quoted them
+        f"SELECT {number}, count(*), coalesce(sum({hash_of(table)}), 0)::text FROM ONLY {table.name} AS t"  # noqa: S608 - the server quoted them
         for number, table in enumerate(tables)
     )
 
 
 def _grouped(tables: Sequence[Table]) -> str:
     hashes = " UNION ALL ".join(
-        f"SELECT {number}, {_hash_of(table)} FROM ONLY {table.name} AS t"  # noqa: S608 - the server quoted them
+        f"SELECT {number}, {hash_of(table)} FROM ONLY {table.name} AS t"  # noqa: S608 - the server quoted them
         for number, table in enumerate(tables)
     )
     return f"SELECT number, count(*), sum(hash)::text FROM ({hashes}) AS hashed (number, hash) GROUP BY number"  # noqa: S608 - as above
 
 
-def _hash_of(table: Table) -> str:
-    """A row's hash."""
+def hash_of(table: Table) -> str:
+    """The hash of a row of a table that the statement names `t`."""
     columns = list(table.hashed)
     if table.written:
         columns.append(f"record_out(ROW({', '.join(table.written)}))::text")

@@ -13,14 +13,17 @@ of contents that ends every move is what proves the rows; nothing here is truste
 import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 from psycopg import conninfo, sql
 
 from tenantctl.adapters.postgres import inspection, roles
 from tenantctl.adapters.postgres import replication_objects as objects
+from tenantctl.adapters.postgres.changed_keys import changed_keys
 from tenantctl.adapters.postgres.control import OnInstances, Session
 from tenantctl.adapters.postgres.customer_session import customer_session, let_in
+from tenantctl.adapters.postgres.frozen import frozen
 from tenantctl.adapters.postgres.markers import exists, refuse_unless_ours
 from tenantctl.adapters.postgres.refill import refill
 from tenantctl.adapters.postgres.schema_copy import schema_chunks, schema_digest
@@ -28,9 +31,11 @@ from tenantctl.model.errors import NotFound, Refused, TenantctlError
 from tenantctl.model.replication import Inspection, Readiness, ReplicationSeen
 from tenantctl.model.sighting import Present, Sighting, Unreachable
 from tenantctl.model.tenant import Hosting
+from tenantctl.ports.replication import Changes, Frozen
 
 _LONG_SECONDS: Final = 900.0
 _LONG_STATEMENT: Final = "10min"
+_COMPARING_SECONDS: Final = 6 * 3600.0
 _AT_ONCE: Final = 64
 _CONNECT_SECONDS: Final = 10
 _SEQUENCES: Final = """
@@ -148,6 +153,14 @@ class PostgresReplication(OnInstances):
             raise NotFound(f"The instance {source.instance} has no slot {objects.move_name(source)}.")
         return bool(found[0])
 
+    def changes(self, source: Hosting) -> AbstractContextManager[Changes]:
+        """See the port."""
+        return self._changes(source)
+
+    def frozen(self, hosting: Hosting) -> AbstractContextManager[Frozen]:
+        """See the port."""
+        return self._frozen(hosting)
+
     def settle(self, source: Hosting, target: Hosting) -> None:
         """See the port; as the customer's own login, which is closed again."""
         with self._inside(source) as session:
@@ -212,11 +225,25 @@ class PostgresReplication(OnInstances):
         with self._inside(source) as session:
             roles.set_login(session, objects.replicator(source), allowed=False)
             roles.end_sessions(session, objects.replicator(source))
+            objects.end_checking(session)
             for slot in objects.slots(session):
                 with objects.as_replicator(session, source):
                     session.execute("SELECT pg_drop_replication_slot(%s)", [slot])
             with session.transaction():
                 objects.unpublish(session, source)
+
+    @contextlib.contextmanager
+    def _changes(self, source: Hosting) -> Iterator[Changes]:
+        with self._inside(source, seconds=_COMPARING_SECONDS) as session, changed_keys(session, source) as changes:
+            yield changes
+
+    @contextlib.contextmanager
+    def _frozen(self, hosting: Hosting) -> Iterator[Frozen]:
+        with (
+            self._inside(hosting, seconds=_COMPARING_SECONDS, statement_timeout="0") as session,
+            frozen(session, objects.publications(hosting)) as found,
+        ):
+            yield found
 
     def _look_at_target(self, source: Hosting, target: Hosting) -> tuple[bool, int, int]:
         if not self._is_there(target):
@@ -248,10 +275,12 @@ class PostgresReplication(OnInstances):
         return {"host": str(found[0]), "port": str(found[1])}
 
     @contextlib.contextmanager
-    def _inside(self, hosting: Hosting) -> Iterator[Session]:
+    def _inside(
+        self, hosting: Hosting, *, seconds: float = _LONG_SECONDS, statement_timeout: str = _LONG_STATEMENT
+    ) -> Iterator[Session]:
         """A patient session on the tenant's database, once its comment was seen to be the tenant's."""
         patient = self._control.inside(
-            hosting.instance, hosting.database, seconds=_LONG_SECONDS, statement_timeout=_LONG_STATEMENT
+            hosting.instance, hosting.database, seconds=seconds, statement_timeout=statement_timeout
         )
         with patient as session:
             refuse_unless_ours(session, hosting)

@@ -20,6 +20,16 @@ def whole_rows(source: Hosting) -> str:
     return f"{move_name(source)}_rows"
 
 
+def publications(source: Hosting) -> tuple[str, str]:
+    """Both publications."""
+    return move_name(source), whole_rows(source)
+
+
+def checking(source: Hosting) -> str:
+    """What the temporary slot is called that tells what changes while the copy is compared."""
+    return f"{move_name(source)}_check"
+
+
 def replicator(hosting: Hosting) -> str:
     """On the source the login of the target's server; on the target the role as which its server works."""
     return f"r_{hosting.uid}_{hosting.generation}"
@@ -36,8 +46,23 @@ def schema_on_record(session: Session, source: Hosting) -> str | None:
 
 def slots(session: Session) -> list[str]:
     """The slots that read the session's database: the move's own, and those with which its tables are being copied."""
-    found = session.execute("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")
+    found = session.execute(
+        "SELECT slot_name FROM pg_replication_slots WHERE database = current_database() AND NOT temporary"
+    )
     return [name for (name,) in found.fetchall()]
+
+
+def end_checking(session: Session) -> None:
+    """Ends what another session still reads of the changes: its worker is gone, and the server does not know yet.
+
+    Raises:
+        Transient: it does not end.
+    """
+    roles.end_found(
+        session,
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots"
+        " WHERE database = current_database() AND temporary AND active_pid <> pg_backend_pid()",
+    )
 
 
 @contextlib.contextmanager
@@ -61,7 +86,7 @@ def is_subscribed(session: Session, source: Hosting) -> bool:
 def publish(session: Session, source: Hosting, digest: str) -> None:
     """Publishes every table that is logged, and lets whole rows stand for an identity where there is none."""
     tables = [row for row in inspection.tables(session) if not row[1]]
-    for name, whole in ((move_name(source), False), (whole_rows(source), True)):
+    for name, whole in zip(publications(source), (False, True), strict=True):
         chosen = [f"ONLY {row[0]}" for row in tables if row[4] is not whole]
         listed = f" FOR TABLE {', '.join(chosen)}" if chosen else ""
         session.execute(f"CREATE PUBLICATION {name}{listed}".encode())  # the server quoted the tables
@@ -82,7 +107,7 @@ def unpublish(session: Session, source: Hosting) -> None:
     )
     for (name,) in found.fetchall():
         session.execute(f"ALTER TABLE ONLY {name} REPLICA IDENTITY DEFAULT".encode())
-    for name in (move_name(source), whole_rows(source)):
+    for name in publications(source):
         session.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(name)))
 
 

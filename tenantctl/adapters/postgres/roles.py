@@ -85,17 +85,25 @@ def end_sessions(session: Session, name: str) -> None:
     Raises:
         Transient: they do not end.
     """
+    end_found(
+        session,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE usesysid = (SELECT oid FROM pg_roles WHERE rolname = %s)",
+        name,
+    )
+
+
+def end_found(session: Session, statement: str, *of: str) -> None:
+    """End the sessions that a statement finds and ends, until it finds none.
+
+    Raises:
+        Transient: they do not end.
+    """
     deadline = time.monotonic() + _ENDING_SECONDS
-    while True:
-        ended = session.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE usesysid = (SELECT oid FROM pg_roles WHERE rolname = %s)",
-            [name],
-        ).fetchall()
-        if not ended:
-            return
+    while ended := session.execute(statement.encode(), of).fetchall():
         if time.monotonic() > deadline:
-            raise Transient(f"{len(ended)} sessions of {name} do not end.", hint="Try again later.")
+            whose = f" of {of[0]}" if of else ""
+            raise Transient(f"{len(ended)} sessions{whose} do not end.", hint="Try again later.")
         time.sleep(_POLL_SECONDS)
 
 
