@@ -15,7 +15,7 @@ from tenantctl.model.errors import LeaseLost, NoRoom, NotFound, Refused, Transie
 from tenantctl.model.lifecycle import State, Transition
 from tenantctl.model.move import Move
 from tenantctl.model.tenant import Hosting, Instance, IntentKind, Origin, Tenant, Wanted
-from tenantctl.ports.registry import Lease
+from tenantctl.ports.work import Lease, Parking
 
 DEAD: Final = frozenset({State.DESTROYED, State.FORGOTTEN})  # these have given their names back
 SLOT_TAKEN_IN: Final = frozenset({BackupState.BEGUN, BackupState.COMPLETE})
@@ -27,6 +27,9 @@ REHOSTED: Final = "rehosted"
 MOVE_REQUESTED: Final = "move-requested"
 CUT_OVER: Final = "cut-over"
 PLACED: Final = "placed"
+RETRIED: Final = "retry-asked"
+PARKED_EVENT: Final = "parked"
+UNPARKED: Final = "unparked"
 TRIAL_ENDED: Final = "trial.ended"
 REQUEST_EVENTS: Final[Mapping[IntentKind, str]] = {
     IntentKind.CREATE: "requested",
@@ -185,6 +188,32 @@ def check_duration(duration: timedelta) -> None:
     """Stops a lease that would be over before it began."""
     if duration <= timedelta(0):
         raise ValueError(f"a lease lasts longer than {duration}")
+
+
+def check_count(count: int) -> None:
+    """Stops a claim of nothing."""
+    if count < 1:
+        raise ValueError(f"a claim is of at least one tenant, not of {count}")
+
+
+def check_until(until: datetime | None, now: datetime) -> None:
+    """Whether a tenant can be parked until a moment.
+
+    Raises:
+        Refused: that has passed.
+    """
+    if until is not None and until <= now:
+        raise Refused(f"{until.isoformat()} has passed: nothing can be parked until then.")
+
+
+def parked_body(because: str, until: datetime | None) -> dict[str, Any]:
+    """What is journalled of a tenant that is set aside."""
+    return {"because": because, "until": until.isoformat() if until else None}
+
+
+def parked_reason(parking: Parking) -> str:
+    """Why somebody must look at a parked tenant whose destruction is late."""
+    return f"its destruction is due, and it is parked since {parking.since.isoformat()}: {parking.because}"
 
 
 def lease_lost(lease: Lease) -> LeaseLost:

@@ -1,7 +1,6 @@
 """The company's promises as numbers, and the arithmetic that they must satisfy.
 
-Each dataclass is one file under `policies/`. There are no defaults: a term
-that is not written down is unknown, and unknown means stop.
+Each dataclass is one file under `policies/`, or a part of one. There are no defaults: unknown means stop.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from tenantctl.model.calendar import shortest_days_in_months
 from tenantctl.model.off_cloud import AGE_DAYS_MIN, country_of, rounding_days
 from tenantctl.model.off_cloud import REGIONS as OFF_CLOUD_REGIONS
 from tenantctl.model.region import RegionsPolicy
+from tenantctl.model.work import WorkPolicy
 
 STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 LOCK_TO_AGE_DAYS_MAX: Final = 2
@@ -144,6 +144,7 @@ class LifecyclePolicy:
     imports: ImportsPolicy
     moves: MovesPolicy
     exports: ExportsPolicy
+    work: WorkPolicy
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """(key, reason) for each number that cannot be."""
@@ -167,6 +168,7 @@ class LifecyclePolicy:
                 yield key, f"must be at least 1, is {value}"
         yield from ((f"caps.{key}", reason) for key, reason in self.caps.faults())
         yield from ((f"notices.{key}", reason) for key, reason in self.notices.faults())
+        yield from ((f"work.{key}", reason) for key, reason in self.work.faults())
         late = [days for days in self.notices.before_destruction_days if days > self.grace_days]
         if late:
             yield (

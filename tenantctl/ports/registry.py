@@ -3,33 +3,20 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import Event, State
-from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Origin, Tenant
 from tenantctl.ports.anchors import AnchorBook
 from tenantctl.ports.audits import AuditBook
 from tenantctl.ports.moves import MoveBook, MoveWrites
+from tenantctl.ports.work import Lease, WorkBook
 
-
-@dataclass(frozen=True)
-class Lease:
-    """The right to work on one tenant until `until`; `epoch` is what stops a worker that slept past it.
-
-    `taken_over` says that another's lease ended without being let go: that
-    worker may have died between an effect and its evidence.
-    """
-
-    tenant_uid: str
-    owner: str
-    epoch: int
-    until: datetime
-    taken_over: bool = field(default=False, compare=False)
+__all__ = ["Alarm", "FencedWrites", "Lease", "NewTenant", "Registry", "Waiting"]
 
 
 @dataclass(frozen=True)
@@ -183,11 +170,11 @@ class FencedWrites(MoveWrites, Protocol):
         """Sets what is wanted of the tenant to its erasure, after which nothing newer is taken."""
 
 
-class Registry(AnchorBook, AuditBook, MoveBook, Protocol):
+class Registry(AnchorBook, AuditBook, MoveBook, WorkBook, Protocol):
     """What is known and wanted of each tenant.
 
     1. `now` is the registry's clock, the only one that rules are given.
-    2. `claim` gives a due tenant to one worker at a time; claiming it after the lease's end raises the epoch.
+    2. A claim gives a due tenant to one worker at a time, as `WorkBook` says.
     3. A write under a lease that ended or was taken over raises LeaseLost, and nothing of it is written.
     4. A request compares the newest intent and the state with what was read, and sets: of two at once one is Transient.
     5. Every change is journalled in its own transaction, with the time and the actor as the database sees them.
@@ -312,30 +299,7 @@ class Registry(AnchorBook, AuditBook, MoveBook, Protocol):
             NotFound: there is no such instance.
         """
 
-    # Work
-
-    def claim(
-        self, owner: str, *, lease: timedelta, duty: Duty | None = None, tenant: str | None = None
-    ) -> Lease | None:
-        """The tenant longest due, leased to `owner`; None if nothing is due.
-
-        `duty` restricts to tenants whose next step is that duty's or unknown;
-        `tenant` restricts to one uid.
-        """
-
-    def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
-        """The same lease, ending later.
-
-        Raises:
-            LeaseLost: it ended, was taken over, or the tenant's intent is newer than the lease.
-        """
-
-    def release(self, lease: Lease, *, due_at: datetime, duty: Duty | None) -> None:
-        """Lets go, due again at `due_at` by `duty`; an intent that came in meanwhile makes it due at once.
-
-        Raises:
-            LeaseLost: somebody else has it; nothing is written.
-        """
+    # Work under a lease
 
     def fenced(self, lease: Lease, *, plan_digest: str = "") -> AbstractContextManager[FencedWrites]:
         """One transaction under the lease: committed at the end of the block, undone by any exception.

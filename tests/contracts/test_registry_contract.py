@@ -15,6 +15,7 @@ from tests.contracts.decisions_contract import DecisionsContract
 from tests.contracts.postgres import PostgresCluster, postgres_cluster
 from tests.contracts.registry_capacity_contract import CapacityContract
 from tests.contracts.registry_contract import RegistryContract
+from tests.contracts.registry_fleet_contract import FleetContract
 from tests.contracts.registry_moves_contract import MovesContract
 from tests.contracts.registry_restores_contract import RestoresContract
 from tests.contracts.registry_samples import Office
@@ -35,6 +36,7 @@ class TestInMemory(
     AuditsContract,
     WritesContract,
     WorkContract,
+    FleetContract,
     RestoresContract,
     CapacityContract,
     MovesContract,
@@ -64,6 +66,7 @@ class TestOnPostgres(
     AuditsContract,
     WritesContract,
     WorkContract,
+    FleetContract,
     RestoresContract,
     CapacityContract,
     MovesContract,

@@ -6,21 +6,20 @@ It is safe to share between threads. A tenant has one writer at a time; a transa
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from tenantctl.adapters.memory.audits import MemoryAuditBook
 from tenantctl.adapters.memory.changed import changed
 from tenantctl.adapters.memory.registry_books import Book, Shelf
 from tenantctl.adapters.memory.registry_fence import MemoryFencedWrites
+from tenantctl.adapters.memory.registry_work import MemoryWorkBook, brought_forward
 from tenantctl.adapters.registry_rules import (
     REQUEST_EVENTS,
     TRIAL_ENDED,
     WANTED_BY,
-    check_duration,
     database_residue,
     instance_differs,
-    lease_lost,
     name_taken,
     requested_body,
     superseded,
@@ -34,12 +33,11 @@ from tenantctl.model.capacity import Demand
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move
-from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Hosting, Instance, InstanceState, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
-class MemoryRegistry(MemoryAuditBook):
+class MemoryRegistry(MemoryAuditBook, MemoryWorkBook):
     """A registry that lives as long as its object.
 
     Args:
@@ -109,7 +107,7 @@ class MemoryRegistry(MemoryAuditBook):
             wanting = changed(known, intent_id=intent.id, intent_effective_at=effective, wanted=WANTED_BY[kind])
             asked = changed(book, tenant=wanting, intents=(*book.intents, intent))
             if not book.is_leased(now):
-                asked = _brought_forward(asked, effective)
+                asked = brought_forward(asked, effective)
             body = {"intent": intent.id, "effective_at": effective.astimezone(UTC).isoformat()}
             self._shelf.replace(asked.with_entry(REQUEST_EVENTS[kind], body, at=now, actor=self._actor))
             return intent
@@ -126,7 +124,7 @@ class MemoryRegistry(MemoryAuditBook):
             if book.is_leased(self.now()):
                 self._shelf.replace(changed(book, wake_at=min(wanted, book.wake_at or wanted)))
             else:
-                self._shelf.replace(_brought_forward(book, wanted))
+                self._shelf.replace(brought_forward(book, wanted))
 
     # What is known
 
@@ -246,48 +244,7 @@ class MemoryRegistry(MemoryAuditBook):
                 raise unknown_instance(name)
             self._shelf.instances[name] = changed(self._shelf.instances[name], state=state)
 
-    # Work
-
-    def claim(
-        self, owner: str, *, lease: timedelta, duty: Duty | None = None, tenant: str | None = None
-    ) -> Lease | None:
-        """The tenant longest due, leased to `owner`; tenants that are being written are passed over."""
-        check_duration(lease)
-        with self._shelf.lock:
-            now = self.now()
-            due = [book for book in self._shelf.books.values() if _is_due(book, now, duty, tenant)]
-            for book in sorted(due, key=lambda book: book.tenant.due_at):
-                row_lock = self._shelf.row_lock(book.tenant.uid)
-                if row_lock.acquire(blocking=False):
-                    try:
-                        return self._leased(book, owner, now + lease)
-                    finally:
-                        row_lock.release()
-        return None
-
-    def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
-        """The same lease, ending later."""
-        check_duration(lease_for)
-        with self._shelf.writing(lease.tenant_uid) as book:
-            now = self.now()
-            if not book.is_held_by(lease, now) or book.tenant.intent_id != book.lease_intent:
-                raise lease_lost(lease)
-            renewed = changed(lease, until=now + lease_for)
-            self._shelf.replace(changed(book, lease=renewed, tenant=changed(book.tenant, due_at=renewed.until)))
-            return renewed
-
-    def release(self, lease: Lease, *, due_at: datetime, duty: Duty | None) -> None:
-        """Lets go, due again at `due_at` by `duty`."""
-        with self._shelf.writing(lease.tenant_uid) as book:
-            now = self.now()
-            if not book.is_held_by(lease, now):
-                raise lease_lost(lease)
-            let_go = changed(book, lease=None, wake_at=None, duty=duty, tenant=changed(book.tenant, due_at=due_at))
-            if book.tenant.intent_id != book.lease_intent:
-                let_go = changed(let_go, duty=None, tenant=changed(book.tenant, due_at=now))
-            elif book.wake_at is not None:
-                let_go = _brought_forward(let_go, book.wake_at)
-            self._shelf.replace(let_go)
+    # Work under a lease
 
     @contextmanager
     def fenced(self, lease: Lease, *, plan_digest: str = "") -> Iterator[FencedWrites]:
@@ -303,14 +260,6 @@ class MemoryRegistry(MemoryAuditBook):
     def _known(self, uid: str) -> Book | None:
         with self._shelf.lock:
             return self._shelf.books.get(uid)
-
-    def _leased(self, book: Book, owner: str, until: datetime) -> Lease:
-        lease = Lease(book.tenant.uid, owner, book.epoch + 1, until, taken_over=book.lease is not None)
-        tenant = changed(book.tenant, due_at=until)
-        self._shelf.replace(
-            changed(book, tenant=tenant, lease=lease, lease_intent=tenant.intent_id, epoch=lease.epoch, wake_at=None)
-        )
-        return lease
 
 
 def _requested(new: NewTenant, instance: str, now: datetime) -> Tenant:
@@ -331,15 +280,3 @@ def _requested(new: NewTenant, instance: str, now: datetime) -> Tenant:
         kept_in=new.kept_in,
         size=new.size,
     )
-
-
-def _brought_forward(book: Book, at: datetime) -> Book:
-    """The book due at `at`, by whoever can tell its next step; unchanged if it is due by then anyway."""
-    if book.tenant.due_at <= at:
-        return book
-    return changed(book, duty=None, tenant=changed(book.tenant, due_at=at))
-
-
-def _is_due(book: Book, now: datetime, duty: Duty | None, uid: str | None) -> bool:
-    is_asked_for = uid in {None, book.tenant.uid} and (duty is None or book.duty in {None, duty})
-    return is_asked_for and book.tenant.due_at <= now and not book.is_done_with

@@ -24,7 +24,9 @@ from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move, open_move
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
-from tenantctl.ports.registry import Alarm, Lease
+from tenantctl.model.work import Danger
+from tenantctl.ports.registry import Alarm
+from tenantctl.ports.work import Lease, Parking
 
 LOCK_WAIT_SECONDS: Final = 5.0
 
@@ -84,6 +86,7 @@ class Book:
     duty: Duty | None = None
     wake_at: datetime | None = None
     lease: Lease | None = None
+    leased_at: datetime | None = None
     lease_intent: int = 0
     epoch: int = 0
     backups: dict[str, Backup] = field(default_factory=dict)
@@ -92,6 +95,9 @@ class Book:
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
     entries: Sequence[Entry] = ()
     moves: Mapping[int, Move] = field(default_factory=dict)
+    danger: Danger = Danger.TERM  # of a look that nobody has made yet, the worst
+    failures: int = 0
+    parking: Parking | None = None
 
     @property
     def residues(self) -> Sequence[Residue]:
@@ -110,6 +116,15 @@ class Book:
     def is_done_with(self) -> bool:
         """Whether nobody needs to look at the tenant any more."""
         return self.tenant.state is State.FORGOTTEN and self.tenant.name is None
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the tenant has given its name back."""
+        return self.tenant.state in DEAD
+
+    def is_parked(self, now: datetime) -> bool:
+        """Whether the tenant is set aside."""
+        return self.parking is not None and (self.parking.until is None or self.parking.until > now)
 
     def is_leased(self, now: datetime) -> bool:
         """Whether somebody holds the tenant."""
@@ -164,6 +179,7 @@ class Shelf:
         self.ledger = Ledger()
         self.billing = BillingLedger()
         self.placing = threading.Lock()  # held from the choice of an instance to the end of what chose it
+        self.quotas: dict[str, tuple[float, datetime]] = {}
         self._row_locks: dict[str, threading.Lock] = {}
 
     def book(self, uid: str) -> Book:

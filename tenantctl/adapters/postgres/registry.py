@@ -7,7 +7,7 @@ database's own; what this module adds is SQL and the translation of failures.
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Text, literal_column, select
@@ -15,17 +15,16 @@ from sqlalchemy import Text, literal_column, select
 from tenantctl.adapters.postgres import registry_claims, registry_moves, registry_reads, registry_requests
 from tenantctl.adapters.postgres.audits import PostgresAuditBook
 from tenantctl.adapters.postgres.registry_fence import PostgresFencedWrites
-from tenantctl.adapters.registry_rules import check_duration
+from tenantctl.adapters.postgres.registry_work import PostgresWorkBook
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move
-from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
-class PostgresRegistry(PostgresAuditBook):
+class PostgresRegistry(PostgresAuditBook, PostgresWorkBook):
     """The registry that `engine` reaches, as the login that its connections have.
 
     Args:
@@ -181,26 +180,7 @@ class PostgresRegistry(PostgresAuditBook):
         with self._statement() as connection:
             registry_requests.set_instance_state(connection, name, state)
 
-    # Work
-
-    def claim(
-        self, owner: str, *, lease: timedelta, duty: Duty | None = None, tenant: str | None = None
-    ) -> Lease | None:
-        """The tenant longest due, leased to `owner`."""
-        check_duration(lease)
-        with self._statement() as connection:
-            return registry_claims.claim(connection, owner, lease=lease, duty=duty, tenant=tenant)
-
-    def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
-        """The same lease, ending later."""
-        check_duration(lease_for)
-        with self._statement() as connection:
-            return registry_claims.renew(connection, lease, lease_for)
-
-    def release(self, lease: Lease, *, due_at: datetime, duty: Duty | None) -> None:
-        """Lets go, due again at `due_at` by `duty`."""
-        with self._statement() as connection:
-            registry_claims.release(connection, lease, due_at=due_at, duty=duty)
+    # Work under a lease
 
     @contextmanager
     def fenced(self, lease: Lease, *, plan_digest: str = "") -> Iterator[FencedWrites]:

@@ -29,6 +29,7 @@ from tenantctl.adapters.registry_rules import (
 from tenantctl.model.capacity import Demand
 from tenantctl.model.lifecycle import State
 from tenantctl.model.tenant import Instance, InstanceRole, InstanceState, Intent, IntentKind, Tenant
+from tenantctl.model.work import Danger
 from tenantctl.ports.registry import NewTenant
 
 _tenants = schema.tenants.c
@@ -106,6 +107,7 @@ def record_intent(
             wanted=WANTED_BY[kind].value,
             due_at=case((brings_forward, effective), else_=_tenants.due_at),
             due_duty=case((brings_forward, UNKNOWN_DUTY), else_=_tenants.due_duty),
+            danger=case((brings_forward, Danger.TERM.value), else_=_tenants.danger),
         )
         .returning(_tenants.intent_id, _tenants.intent_effective_at)
     )

@@ -7,7 +7,20 @@ what the migrations made.
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, FetchedValue, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    FetchedValue,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import func
 from sqlalchemy.sql.functions import Function
@@ -84,6 +97,20 @@ tenants: Final = Table(
     Column("lease_epoch", BigInteger, nullable=False),
     _text("kept_in", null=True),
     Column("size", BigInteger, nullable=False),
+    Column("danger", SmallInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    _moment("leased_at", null=True),
+    _moment("parked_at", null=True),
+    _moment("parked_until", null=True),
+    _text("parked_because", null=True),
+)
+
+quotas: Final = Table(
+    "quotas",
+    metadata,
+    _text("name", key=True),
+    Column("tokens", Double, nullable=False),
+    _moment("refilled_at"),
 )
 
 intents: Final = Table(
