@@ -60,10 +60,7 @@ instances: Final = Table(
 transitions: Final = Table("transitions", metadata, _text("source", key=True), _text("target", key=True))
 
 clock: Final = Table(
-    "clock",
-    metadata,
-    Column("only_row", Boolean, primary_key=True),
-    Column("movable", Boolean, nullable=False),
+    "clock", metadata, Column("only_row", Boolean, primary_key=True), Column("movable", Boolean, nullable=False)
 )
 
 tenants: Final = Table(
@@ -99,18 +96,12 @@ tenants: Final = Table(
     Column("size", BigInteger, nullable=False),
     Column("danger", SmallInteger, nullable=False),
     Column("failures", Integer, nullable=False),
-    _moment("leased_at", null=True),
-    _moment("parked_at", null=True),
-    _moment("parked_until", null=True),
+    *(_moment(name, null=True) for name in ("leased_at", "parked_at", "parked_until")),
     _text("parked_because", null=True),
 )
 
 quotas: Final = Table(
-    "quotas",
-    metadata,
-    _text("name", key=True),
-    Column("tokens", Double, nullable=False),
-    _moment("refilled_at"),
+    "quotas", metadata, _text("name", key=True), Column("tokens", Double, nullable=False), _moment("refilled_at")
 )
 
 intents: Final = Table(
