@@ -18,7 +18,7 @@ BESIDE_THE_ROOMS = {
     "__init__.py",
     "__main__.py",
     "bootstrap",
-    "config.py",
+    "config",
     "local_folder.py",
     "pgbin.py",
     "py.typed",

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "billing": ("billing", "billing", "Subscriptions as billing told them, and dead letters."),
     "certificate": ("certificate", "certificate", "Certificates of destruction: issue and verify."),
     "completion": ("completion", "completion", "Print the script for your shell's completion."),
+    "config": ("config", "config", "Which cloud, by which settings, from where."),
     "db": ("db", "db", "The registry's schema, and bringing it up to date."),
     "doctor": ("doctor", "doctor", "Check everything that the promises rest on."),
     "freeze": ("freeze", "freeze", "Stop deactivation and destruction, in a region or everywhere."),

@@ -18,6 +18,7 @@ def serve(host: str, port: int) -> None:
     TENANTCTL_OUTBOUND_TOPIC names a topic; tenantctl billing publish does so too.
     """
     from tenantctl.bootstrap import opened_world
+    from tenantctl.config import effective_environment
     from tenantctl.model.errors import Refused
 
     try:
@@ -30,7 +31,7 @@ def serve(host: str, port: int) -> None:
     from tenantctl.entrypoints.service.app import Desk
     from tenantctl.entrypoints.service.settings import service_settings
 
-    settings = service_settings()
+    settings = service_settings(effective_environment())
     with opened_world() as world:
         desk = Desk(world.registry, world.decisions, world.billing)
         desk.registry.now()

@@ -1,19 +1,23 @@
 """Which cloud the program works on, and as whom: from a file or the environment, checked once, nothing guessed.
 
-Production is named by environment variables. A local cloud writes the same
-settings into its own folder when it comes up, so that the program after it
-needs none. The two are never mixed.
+Production is named by environment variables, and by one file that Terraform
+writes (`production.py`, `document.py`). A local cloud writes the same settings
+into its own folder when it comes up, so that the program after it needs none.
+The two are never mixed.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tenantctl.local_folder import CONFIG_NAME, local_folder
 from tenantctl.model.errors import Refused
+
+if TYPE_CHECKING:
+    from tenantctl.config.production import Shown
 
 PREFIX: Final = "TENANTCTL_"
 NAMING_PRODUCTION: Final = ("PROJECT", "REGISTRY_INSTANCE", "REGISTRY_DATABASE", "BUCKET_PREFIX")
@@ -75,8 +79,8 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         Refused: nothing is configured, or a setting is missing, unknown or blank.
     """
-    if any(f"{PREFIX}{name}" in environment for name in NAMING_PRODUCTION):
-        return _from_environment(environment)
+    if is_production(environment):
+        return _of_production(environment)
     path = local_folder(environment=environment) / CONFIG_NAME
     try:
         said = json.loads(path.read_text())
@@ -106,38 +110,49 @@ def _optional(environment: Mapping[str, str], name: str) -> str | None:
     return value
 
 
-def _from_environment(environment: Mapping[str, str]) -> Settings:
-    values: dict[str, str] = {}
-    for field in fields(Settings):
-        if field.name in {
-            "storage_endpoint",
-            "sqladmin_endpoint",
-            "kms_endpoint",
-            "s3_endpoint",
-            "s3_owner",
-            "billing_url",
-            "outbound_topic",
-            "identities",
-        }:
-            continue
-        name = f"{PREFIX}{field.name.upper()}"
-        value = environment.get(name)
-        if value:
-            values[field.name] = value
-        elif field.name != "login":
-            raise Refused(
-                f"{name} is {'blank' if value == '' else 'not set'}.", hint="Terraform's outputs name them all."
-            )
+def effective_environment(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+    """The environment, with what the file of production says where the environment itself says nothing.
+
+    Raises:
+        Refused: the file has a fault.
+    """
+    from tenantctl.config.document import FILE_VARIABLE, read_document  # noqa: PLC0415 - pydantic is heavy to import
+
+    if FILE_VARIABLE not in environment:
+        return environment
+    return {**read_document(environment[FILE_VARIABLE]).variables(), **environment}
+
+
+def shown_settings(environment: Mapping[str, str] = os.environ) -> Iterator["Shown"]:
+    """Every setting in effect, for people: where it comes from, and secrets masked.
+
+    Raises:
+        Refused: nothing is configured, or a setting has a fault.
+    """
+    from tenantctl.config.production import ENVIRONMENT, Shown, load_production, variable  # noqa: PLC0415 - heavy
+
+    if is_production(environment):
+        yield from load_production(environment).shown()
+        return
+    folder = str(local_folder(environment=environment) / CONFIG_NAME)
+    said_by = {"login": "IDENTITY", "s3_endpoint": "S3_ENDPOINT", "billing_url": "BILLING_URL"}
+    for name, value in asdict(load_settings(environment)).items():
+        here = f"{PREFIX}{said_by.get(name, name.upper())}" in environment
+        text = ", ".join(value) if isinstance(value, tuple) else value
+        yield Shown(variable(name), text, "not set" if value is None else ENVIRONMENT if here else folder)
+
+
+def is_production(environment: Mapping[str, str]) -> bool:
+    """Whether somebody means production, be it by a variable that is blank."""
+    return any(f"{PREFIX}{name}" in environment for name in (*NAMING_PRODUCTION, "CONFIG"))
+
+
+def _of_production(environment: Mapping[str, str]) -> Settings:
+    from tenantctl.config.production import load_production  # noqa: PLC0415 - pydantic is heavy to import
+
+    said = load_production(environment).settings
     return Settings(
-        project=values["project"],
-        registry_instance=values["registry_instance"],
-        registry_database=values["registry_database"],
-        bucket_prefix=values["bucket_prefix"],
-        login=values.get("login"),
-        s3_endpoint=_optional(environment, "S3_ENDPOINT"),
-        s3_owner=_optional(environment, "S3_OWNER"),
-        billing_url=_optional(environment, "BILLING_URL"),
-        outbound_topic=_optional(environment, "OUTBOUND_TOPIC"),
+        **{field.name: getattr(said, field.name) for field in fields(Settings) if hasattr(said, field.name)}
     )
 
 
