@@ -42,6 +42,7 @@ module "governance" {
   alert_emails      = var.alert_emails
   runbook_url       = var.runbook_url
   budget            = var.budget
+  limits            = { rpo_hours = local.policies.backups.rpo_hours, destroyed_max = local.policies.lifecycle.caps.destroy.tenants_max }
   log_region        = var.control_region
   log_days          = local.policies.anchors.lock_days
   lock_retention    = var.lock_retention

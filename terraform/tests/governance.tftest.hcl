@@ -10,6 +10,7 @@ variables {
   alert_emails      = ["oncall@example.com"]
   runbook_url       = "https://example.com/RUNBOOK.md"
   budget            = { billing_account = "000000-000000-000000", currency_code = "EUR", units = 100 }
+  limits            = { rpo_hours = 26, destroyed_max = 20 }
   log_region        = "europe-west1"
   log_days          = 400
   lock_retention    = false

@@ -90,3 +90,10 @@ def alarms() -> Mapping[str, str]:
     """`alarms.yaml`: code → severity."""
     said: Mapping[str, str] = YAML(typ="safe").load(GOVERNANCE / "alarms.yaml")
     return said
+
+
+@cache
+def measures() -> Mapping[str, Mapping[str, Any]]:
+    """`metrics.yaml`: metric → its panel, and its alert if it has one; numbers of the policies stand as `${...}`."""
+    said: Mapping[str, Mapping[str, Any]] = YAML(typ="safe").load(GOVERNANCE / "metrics.yaml")
+    return said

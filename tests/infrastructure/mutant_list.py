@@ -231,7 +231,11 @@ MUTANTS: Final = (
         BY_PLANS,
     ),
     Mutant(
-        "a job is not told whose buckets", JOBS, "      TENANTCTL_BUCKET_PREFIX     = var.bucket_prefix\n", "", BY_PLANS
+        "a job is not told whose buckets",
+        JOBS,
+        "      TENANTCTL_BUCKET_PREFIX      = var.bucket_prefix\n",
+        "",
+        BY_PLANS,
     ),
     Mutant("a tag can come to mean another image", JOBS, "immutable_tags = true", "immutable_tags = false", BY_PLANS),
     Mutant(
@@ -304,6 +308,20 @@ MUTANTS: Final = (
         "copy-lost: CRITICAL\n",
         "",
         ("tests/house/test_alarms.py",),
+    ),
+    Mutant(
+        "nobody is told of databases that are dropped in numbers",
+        "terraform/modules/governance/metrics.yaml",
+        '  alert: {when: "sum(max_over_time(tenantctl_databases_destroyed_total[24h])) > ${destroyed_max}"',
+        '  alert: {when: "sum(max_over_time(tenantctl_tenants_due[24h])) > ${destroyed_max}"',
+        ("tests/house/test_measures.py",),
+    ),
+    Mutant(
+        "a measure is shown to nobody",
+        "terraform/modules/governance/dashboard.tf",
+        "tiles = [for index, name in keys(local.metrics) : {",
+        "tiles = [for index, name in keys(local.watched) : {",
+        BY_PLANS,
     ),
     Mutant(
         "the certificates' key signs otherwise than its verifiers read",

@@ -1,13 +1,16 @@
 """Rules on who may do what, what runs, and who is told. Each yields what is wrong, in a sentence."""
 
+import json
 import re
 from collections.abc import Iterator
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from tenantctl.config import NAMING_PRODUCTION, PREFIX, load_settings
+from tenantctl.config.document import FILE_VARIABLE
 from tenantctl.entrypoints.service.settings import AUDIENCE, CALLERS, service_settings
 from tests.house.papers import unknown_words
-from tests.infrastructure.duties import EVERYBODY, PLACES, Table, alarms, table
+from tests.infrastructure.duties import EVERYBODY, PLACES, Table, alarms, measures, table
 from tests.infrastructure.plans import Plan, Planned
 
 DIGEST = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
@@ -205,6 +208,7 @@ def somebody_is_told(plan: Plan) -> Iterator[str]:
     """Each alarm of the program has its alert, each job is missed when it is silent, and each reaches somebody."""
     wanted = {
         *alarms(),
+        *(name for name, one in measures().items() if "alert" in one),
         *ALERTED_BESIDES,
         *(f"{name} has not run" for name, one in table().identities.items() if "arguments" in one),
     }
@@ -219,8 +223,22 @@ def somebody_is_told(plan: Plan) -> Iterator[str]:
         condition = one.block("conditions", "condition_matched_log")
         if name in alarms() and not condition.get("filter", "").endswith(f'jsonPayload.alarm="{name}"'):
             yield f"the alert of {name} looks for something else"
+        query = one.block("conditions", "condition_prometheus_query_language").get("query", "")
+        if name in measures() and (name not in query or "${" in query):
+            yield f"the alert of {name} measures something else"
     if len(plan.of("billing_budget")) != 1:
         yield "nobody is told what a month costs"
+
+
+def everything_is_shown(plan: Plan) -> Iterator[str]:
+    """The dashboard has a panel for each measure, that shows it."""
+    shown = {}
+    for one in plan.of("monitoring_dashboard"):
+        for tile in json.loads(one.values["dashboard_json"])["mosaicLayout"]["tiles"]:
+            (drawn,) = tile["widget"]["xyChart"]["dataSets"]
+            shown[tile["widget"]["title"]] = drawn["timeSeriesQuery"]["prometheusQuery"]
+    yield from (f"nothing shows {name}" for name in measures() if name not in shown.get(name, ""))
+    yield from (f"a panel shows {name}, which nobody measures" for name in shown.keys() - measures().keys())
 
 
 def images_and_network(plan: Plan) -> Iterator[str]:
@@ -240,6 +258,11 @@ def outputs_configure_the_program(plan: Plan) -> Iterator[str]:
     if (settings.project, settings.bucket_prefix) != (plan.project, plan.prefix):
         yield "the settings name another project or prefix"
     configuration = plan.output("configuration")
+    with NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(configuration, file)
+        file.flush()
+        if load_settings({FILE_VARIABLE: file.name}) != settings:
+            yield "the document says something else than the variables"
     buckets = {name for one in configuration["buckets"].values() for name in one.values()}
     if buckets != {one.values["name"] for one in plan.of("storage_bucket")}:
         yield "the document lacks a bucket"
@@ -257,6 +280,7 @@ RULES = (
     jobs_and_schedules,
     service_and_events,
     somebody_is_told,
+    everything_is_shown,
     images_and_network,
     outputs_configure_the_program,
 )

@@ -3,11 +3,12 @@
 locals {
   environment = merge(
     {
-      TENANTCTL_PROJECT           = var.project
-      TENANTCTL_REGISTRY_INSTANCE = google_sql_database_instance.registry.name
-      TENANTCTL_REGISTRY_DATABASE = google_sql_database.registry.name
-      TENANTCTL_BUCKET_PREFIX     = var.bucket_prefix
-      TENANTCTL_OUTBOUND_TOPIC    = "projects/${var.project}/topics/${google_pubsub_topic.outbound.name}"
+      TENANTCTL_PROJECT            = var.project
+      TENANTCTL_REGISTRY_INSTANCE  = google_sql_database_instance.registry.name
+      TENANTCTL_REGISTRY_DATABASE  = google_sql_database.registry.name
+      TENANTCTL_BUCKET_PREFIX      = var.bucket_prefix
+      TENANTCTL_TELEMETRY_LOCATION = var.region
+      TENANTCTL_OUTBOUND_TOPIC     = "projects/${var.project}/topics/${google_pubsub_topic.outbound.name}"
     },
     var.s3_owner == null ? {} : { TENANTCTL_S3_OWNER = var.s3_owner },
     var.billing_url == null ? {} : { TENANTCTL_BILLING_URL = var.billing_url },

@@ -38,6 +38,11 @@ variable "budget" {
   type        = object({ billing_account = string, currency_code = string, units = number })
 }
 
+variable "limits" {
+  description = "Numbers of the policies beyond which somebody is told."
+  type        = object({ rpo_hours = number, destroyed_max = number })
+}
+
 variable "log_region" {
   description = "Where the audit logs are kept."
   type        = string
