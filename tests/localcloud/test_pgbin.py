@@ -30,11 +30,11 @@ def _forgetful() -> Iterator[None]:
     pgbin.server_programs.cache_clear()
 
 
-def programs_in(folder: Path, version: str) -> Path:
-    """Make a folder with a program postgres that says its version."""
+def programs_in(folder: Path, version: str, *, named: str = "postgres") -> Path:
+    """Make a folder with a program that says its version."""
     folder.mkdir(parents=True)
-    program = folder / "postgres"
-    program.write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")
+    program = folder / named
+    program.write_text(f"#!/bin/sh\necho '{named} (PostgreSQL) {version}'\n")
     program.chmod(0o755)
     return folder
 
@@ -44,6 +44,14 @@ def test_the_named_folder_comes_first(monkeypatch, public_folder) -> None:
     monkeypatch.setenv(pgbin.BINDIR_VARIABLE, str(programs_in(public_folder / "bin", "17.9")))
     found = pgbin.find_programs()
     assert (found.folder, found.major, found.minor) == (public_folder / "bin", 17, 9)
+
+
+def test_clients_alone_will_do_for_all_but_servers(monkeypatch, public_folder) -> None:
+    """A container has pg_dump and no server: backups are made with it, and no local cloud is."""
+    monkeypatch.setenv(pgbin.BINDIR_VARIABLE, str(programs_in(public_folder / "bin", "18.6", named="pg_dump")))
+    assert pgbin.find_programs() == pgbin.PostgresPrograms(public_folder / "bin", 18, 6)
+    with pytest.raises(pgbin.ProgramsMissing, match="no executable postgres"):
+        pgbin.server_programs()
 
 
 def test_a_named_folder_without_programs_is_an_error_and_not_passed_over(monkeypatch, public_folder) -> None:
