@@ -9,7 +9,7 @@ from typing import Final
 
 LISTED_MAX: Final = 100  # findings of one code in one place; of more, their number is told
 OTHERS: Final = "others"
-UNSEEN: Final = "audit-unseen"
+AUDIT_UNSEEN: Final = "audit-unseen"
 UNSEEN_FOR_MAX: Final = timedelta(days=2)
 
 
@@ -87,4 +87,4 @@ def unseen_for_long(places: Iterable[PlaceAudited], *, now: datetime) -> Iterato
         if one.unseen_since is not None and now - one.unseen_since > UNSEEN_FOR_MAX:
             sentence = f"it could not be audited: {one.unseen_because}"
             remedy = "Find out why it does not answer; what was found in it before stands until it does."
-            yield GradedFinding(UNSEEN, Grade.WARNING, one.place, one.place, sentence, remedy, one.unseen_since)
+            yield GradedFinding(AUDIT_UNSEEN, Grade.WARNING, one.place, one.place, sentence, remedy, one.unseen_since)

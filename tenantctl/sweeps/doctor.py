@@ -19,6 +19,7 @@ from tenantctl.model.tenant import InstanceRole
 from tenantctl.ports.keys import forgets
 from tenantctl.ports.registry import Registry
 from tenantctl.ports.world import World
+from tenantctl.sweeps.audits import open_findings
 from tenantctl.sweeps.coverage import examine_backups
 from tenantctl.sweeps.reconcile import strangers
 
@@ -49,6 +50,7 @@ def examine(world: World) -> Iterator[Finding]:
     yield from _anchors(world, registry)
     yield from _strangers(world, registry)
     yield from _holds(world, registry)
+    yield from _audits(world)
     yield from _tenants(world, registry)
 
 
@@ -173,6 +175,16 @@ def _holds(world: World, registry: Registry) -> Iterator[Finding]:
     for uid in dict.fromkeys(hold.tenant_uid for hold in world.decisions.holds()):
         sentence = holding_sentence(world.decisions.holds(uid), registry.backups(uid))
         yield Finding(f"holds of {uid}", True, sentence or "released a moment ago")
+
+
+def _audits(world: World) -> Iterator[Finding]:
+    """What the last audits left open; a line of its own where that is nothing."""
+    found = open_findings(world)
+    for one in found:
+        since = rfc3339(one.since) if one.since else "now"
+        yield Finding(f"{one.where}: {one.subject}", False, f"{one.code} since {since}: {one.sentence}", one.remedy)
+    if not found:
+        yield Finding("audits", True, "no finding is open")
 
 
 def _tenants(world: World, registry: Registry) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from tenantctl.entrypoints.cli.progress import Progress
 from tenantctl.model.anchor import Anchor
 from tenantctl.model.errors import LeaseLost, TenantctlError, Transient
 from tenantctl.model.plan import DUTY_OF, Step
+from tenantctl.sweeps.audits import Audited
 
 log: Final = logging.getLogger("tenantctl.work")
 
@@ -47,6 +48,17 @@ class LoggedProgress(Progress):
     def anchor(self, anchor: Anchor) -> None:
         """The anchor of the day was made."""
         say(log, logging.INFO, "an anchor is locked", anchor=anchor.number, count=anchor.entries)
+
+    def audited(self, audited: Audited) -> None:
+        """A place was audited; each kind of finding that is open there is told as an alarm."""
+        place = audited.place.replace(" ", ":")
+        if audited.unseen:
+            say(log, logging.WARNING, "a place could not be audited", subject=place)
+        for code in sorted({one.code for one in audited.findings}):
+            say(log, logging.getLevelNamesMapping()[grade_of(code)], "an alarm is open", alarm=code, subject=place)
+        still_open = {one.code for one in audited.findings}
+        for code in sorted({one.code for one in audited.changes.cleared} - still_open):
+            say(log, logging.INFO, "an alarm was cleared", alarm_cleared=code, subject=place)
 
     def note(self, message: str) -> None:
         """Something about the whole run."""

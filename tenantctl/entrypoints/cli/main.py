@@ -14,6 +14,7 @@ from tenantctl.model.errors import ExitCode, TenantctlError
 COMMANDS: Final = {
     "approval": ("approval", "approval", "What waits for two people."),
     "approve": ("approval", "approve", "Say yes to what has a digest; two people must."),
+    "audit": ("audit", "audit", "Copies and places held against the registry."),
     "backup": ("backup", "backup", "Make, list and verify backups."),
     "billing": ("billing", "billing", "Subscriptions as billing told them, and dead letters."),
     "certificate": ("certificate", "certificate", "Certificates of destruction: issue and verify."),

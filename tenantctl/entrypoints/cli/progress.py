@@ -11,6 +11,7 @@ from tenantctl.model.anchor import Anchor
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import ExitCode, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Step
+from tenantctl.sweeps.audits import Audited
 
 
 class Progress:
@@ -59,6 +60,21 @@ class Progress:
                 f"  journal: {anchor.sentence} is locked, {anchor.entries} entries in {anchor.chains} chains",
                 err=self._err,
             )
+
+    def audited(self, audited: Audited) -> None:
+        """A place was audited, or could not be; what is open there is told again each time."""
+        if self._json:
+            open_now = [{"alarm": one.code, "grade": one.grade, "subject": one.subject} for one in audited.findings]
+            cleared = [{"alarm": one.code, "subject": one.subject} for one in audited.changes.cleared]
+            unseen = audited.unseen or None
+            self._line("audit", place=audited.place, findings=open_now, cleared=cleared, unseen=unseen)
+            return
+        if audited.unseen:
+            click.echo(f"  {audited.place}: could not be audited: {audited.unseen}", err=self._err)
+        for one in audited.findings:
+            click.echo(f"  {audited.place}: {one.grade}: {one.code} {one.subject}: {one.sentence}", err=self._err)
+        for one in audited.changes.cleared:
+            click.echo(f"  {audited.place}: no more: {one.code} {one.subject}", err=self._err)
 
     def note(self, message: str) -> None:
         """Something about the whole run, beside its answer."""

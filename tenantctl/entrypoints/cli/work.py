@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tenantctl.ports.world import World
 
 ANCHORING: Final = ("destroy", "audit")  # the duties that also write anchors
+AUDITING: Final = ("audit",)  # the one that also holds places against the registry, once a day each
 MEASURING: Final = ("audit",)  # the one that also measures the fleet, after its work
 
 
@@ -61,6 +62,7 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bo
     from tenantctl.bootstrap import opened_world
     from tenantctl.bootstrap.telemetry import telemetry
     from tenantctl.engine.ending import Ending
+    from tenantctl.entrypoints.cli.audit import run_due_audits
     from tenantctl.entrypoints.cli.logged_progress import LoggedProgress
     from tenantctl.entrypoints.cli.progress import Progress, follow
     from tenantctl.entrypoints.jobs import ended_by_sigterm, exit_code, is_job, is_on_cloud_run
@@ -77,6 +79,8 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bo
         count, code = follow(turns, progress)
         if tenant is None and duty in {None, *ANCHORING} and not ending.is_asked:
             code = max(code, _anchored(world, progress))
+        if tenant is None and duty in AUDITING and not ending.is_asked:
+            run_due_audits(world, progress, ending)
         if watching is not None and tenant is None and duty in {None, *MEASURING} and not ending.is_asked:
             _measure(world, watching, progress)
     if ending.is_asked:
