@@ -10,7 +10,6 @@ itself. The bootstrap superuser is let through never.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
@@ -21,6 +20,7 @@ import psycopg
 
 from tenantctl.localcloud.certificates import ClientName, read_client_name
 from tenantctl.localcloud.fleet import Fleet, Instance
+from tenantctl.localcloud.relay import SHUTDOWN_SECONDS, Side, relay
 from tenantctl.localcloud.startup_message import (
     CANCEL_REQUEST,
     GSS_REQUEST,
@@ -33,10 +33,8 @@ from tenantctl.localcloud.startup_message import (
 )
 from tenantctl.localcloud.template import ADMIN_ROLE
 
-_CHUNK: Final = 1 << 18
 _STARTUP_SECONDS: Final = 60.0
 _HANDSHAKE_SECONDS: Final = 20.0
-_SHUTDOWN_SECONDS: Final = 5.0
 _LOG: Final = logging.getLogger("tenantctl.localcloud.sqlproxy")
 
 
@@ -56,13 +54,12 @@ class SqlProxy:
 
     async def listen(self, listener: socket.socket) -> None:
         """Accept connections on a socket that listens already."""
-        self._server = await asyncio.start_server(
-            self._accept,
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Side(self._begin),
             sock=listener,
             ssl=self._context,
-            limit=_CHUNK,
             ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            ssl_shutdown_timeout=SHUTDOWN_SECONDS,
         )
 
     async def close(self) -> None:
@@ -73,20 +70,21 @@ class SqlProxy:
             session.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = asyncio.current_task()
-        assert session is not None
+    def _begin(self, client: Side) -> None:
+        session = asyncio.create_task(self._session(client))
         self._sessions.add(session)
+        session.add_done_callback(self._sessions.discard)
+
+    async def _session(self, client: Side) -> None:
         try:
-            await self._serve(reader, writer)
+            await self._serve(client)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, psycopg.Error) as error:
             _LOG.debug("a session ended early: %s", error)
         finally:
-            self._sessions.discard(session)
-            await _close(writer)
+            await client.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        bearer = read_client_name(writer.get_extra_info("ssl_object"))
+    async def _serve(self, client: Side) -> None:
+        bearer = read_client_name(client.transport.get_extra_info("ssl_object"))
         if bearer is None or bearer.project != self._fleet.project:
             return
         instance = self._fleet.get(bearer.instance)
@@ -94,33 +92,32 @@ class SqlProxy:
             return
         async with asyncio.timeout(_STARTUP_SECONDS):
             try:
-                first = await _first_message(reader, writer)
+                first = await _first_message(client)
                 refusal = None if request_code(first) == CANCEL_REQUEST else await _refusal(instance, bearer, first)
             except BadStartup as error:
                 refusal, first = fatal_error("08P01", str(error)), b""
             if refusal is not None:
-                writer.write(refusal)
-                await writer.drain()
+                client.transport.write(refusal)
                 return
-            from_server, to_server = await asyncio.open_unix_connection(instance.cluster.socket, limit=_CHUNK)
+            _, server = await asyncio.get_running_loop().create_unix_connection(Side, str(instance.cluster.socket))
         try:
-            to_server.write(first)
-            await _relay(reader, writer, from_server, to_server)
+            server.transport.write(first)
+            await relay(client, server)
         finally:
-            await _close(to_server)
+            await server.close()
 
 
-async def _first_message(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+async def _first_message(client: Side) -> bytes:
     """Read the client's first message that is not about encryption: TLS is around us already."""
     while True:
-        head = await reader.readexactly(4)
+        head = await client.take(4)
         (length,) = struct.unpack("!I", head)
         if not 8 <= length <= LARGEST_STARTUP:
             raise BadStartup("The first message has an impossible length.")
-        message = head + await reader.readexactly(length - 4)
+        message = head + await client.take(length - 4)
         if request_code(message) not in (SSL_REQUEST, GSS_REQUEST):
             return message
-        writer.write(b"N")
+        client.transport.write(b"N")
 
 
 async def _refusal(instance: Instance, bearer: ClientName, message: bytes) -> bytes | None:
@@ -133,37 +130,3 @@ async def _refusal(instance: Instance, bearer: ClientName, message: bytes) -> by
         return None
     _LOG.warning("%s: login %s refused to a bearer of %s", instance.name, startup.user, bearer.login or "no token")
     return fatal_error("28000", f'Cloud SQL IAM user authentication failed for user "{startup.user}"')
-
-
-async def _relay(
-    from_client: asyncio.StreamReader,
-    to_client: asyncio.StreamWriter,
-    from_server: asyncio.StreamReader,
-    to_server: asyncio.StreamWriter,
-) -> None:
-    """Pass bytes both ways until the server has said its last; a client that is gone takes the server's side along."""
-    upward = asyncio.create_task(_pass_on(from_client, to_server))
-    downward = asyncio.create_task(_pass_on(from_server, to_client))
-    try:
-        await asyncio.wait((upward, downward), return_when=asyncio.FIRST_COMPLETED)
-        if not downward.done():  # the server hears of the end, may still answer, and then ends too
-            await asyncio.wait((downward,), timeout=_SHUTDOWN_SECONDS)
-    finally:
-        for direction in (upward, downward):
-            direction.cancel()
-        await asyncio.gather(upward, downward, return_exceptions=True)
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := await reader.read(_CHUNK):
-            writer.write(chunk)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, TimeoutError):
-        writer.close()
-        await writer.wait_closed()
