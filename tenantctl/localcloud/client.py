@@ -114,6 +114,15 @@ class LocalCloud:
         """Forget one fault, or all; return how many were forgotten."""
         return int(self._ask("DELETE", f"/faults/{identifier}" if identifier else "/faults")["cleared"])
 
+    def lay_down_permissions(self, table: Mapping[str, Any] | None) -> None:
+        """Have every call asked for from now on, until the local cloud ends; None asks for nothing any more.
+
+        Args:
+            table: identity → its grants, each `{"permissions": [...], "resources": [...]}`, as
+                `tenantctl.localcloud.permissions` reads them.
+        """
+        self._ask("PUT", "/permissions", {"table": table})
+
     def fail_operation(self, operation_type: str, message: str, times: int = 1) -> None:
         """Have the next operations of a type, such as `CREATE_DATABASE`, be accepted and end in an error."""
         self._ask("POST", "/operations/fail", {"type": operation_type, "message": message, "times": times})

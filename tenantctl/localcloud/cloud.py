@@ -20,6 +20,7 @@ from tenantctl.localcloud.kms import kms
 from tenantctl.localcloud.loopback import DATA_PLANE_PORT, listen_for_data_plane, listen_for_http, loopback_middleware
 from tenantctl.localcloud.object_store import object_store, run_lifecycle
 from tenantctl.localcloud.operations import Operations
+from tenantctl.localcloud.permissions import Permissions
 from tenantctl.localcloud.records import Records
 from tenantctl.localcloud.sqladmin import sql_admin
 from tenantctl.localcloud.sqladmin_calls import CloudSql
@@ -73,6 +74,7 @@ class Cloud:
             ports={name: listener.getsockname()[1] for name, listener in self._listeners.items()},
         )
         self.faults = Faults()
+        self.permissions = Permissions()
         self._folder = folder
         self._records = Records(folder.records)
         self.fleet = Fleet(
@@ -84,11 +86,17 @@ class Cloud:
             setup=ServerSetup(programs, account, template, sockets),
         )
         self.operations = Operations(file.project, self._records, self.clock, pace.operation_seconds)
-        self._proxy = SqlProxy(self.fleet, authority.server_context(address))
-        self._sqladmin = sql_admin(CloudSql(self.fleet, self.operations, authority), self.faults)
-        self.storage = object_store(folder.storage, self.clock, self.faults, lifecycle_lag=pace.lifecycle_lag)
+        self._proxy = SqlProxy(self.fleet, authority.server_context(address), self.permissions)
+        self._sqladmin = sql_admin(CloudSql(self.fleet, self.operations, authority), self.faults, self.permissions)
+        self.storage = object_store(
+            folder.storage,
+            self.clock,
+            self.faults,
+            lifecycle_lag=pace.lifecycle_lag,
+            permissions=self.permissions,
+        )
         self.storage.middlewares.insert(0, loopback_middleware())
-        self._kms = kms(folder.kms, self.clock, self.faults)
+        self._kms = kms(folder.kms, self.clock, self.faults, permissions=self.permissions)
         self._runners: list[web.AppRunner] = []
         self._moving = asyncio.Lock()
 

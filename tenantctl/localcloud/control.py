@@ -43,6 +43,7 @@ def control_interface(cloud: Cloud, shut_down: Callable[[], None]) -> web.Applic
             web.post("/faults", control.add_fault),
             web.delete("/faults", control.clear_faults),
             web.delete("/faults/{id}", control.clear_faults),
+            web.put("/permissions", control.lay_down_permissions),
             web.post("/operations/fail", control.fail_operation),
             web.post("/objects/lose", control.lose_object),
             web.post("/instances/{name}/{act:start|stop|kill}", control.act_on_instance),
@@ -83,6 +84,10 @@ class _Control:
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         return web.json_response({"cleared": self._cloud.faults.clear(request.match_info.get("id"))})
+
+    async def lay_down_permissions(self, request: web.Request) -> web.Response:
+        self._cloud.permissions.lay_down((await _document(request))["table"])
+        return web.json_response({})
 
     async def fail_operation(self, request: web.Request) -> web.Response:
         document = await _document(request)

@@ -3,8 +3,7 @@
 Encryption is real (AES-256-GCM), bound to the key and to the additional authenticated data, and so are signatures
 (Ed25519), with the checksums that Cloud KMS takes and gives. Times are the local clock's: rotation and scheduled
 destruction happen when they are due. What the local cloud does not emulate is refused with 501, never accepted in
-silence. Whoever can reach the port may use every key: who may wrap and who may unwrap is a matter of IAM, and
-production's.
+silence. Whoever can reach the port may use every key, unless a table of permissions says who may wrap and who unwrap.
 """
 
 import json
@@ -42,6 +41,7 @@ from tenantctl.localcloud.kms_refusals import KmsRefusal, invalid, not_emulated
 from tenantctl.localcloud.kms_sealing import decrypt, encrypt
 from tenantctl.localcloud.kms_signing import asymmetric_sign, get_public_key
 from tenantctl.localcloud.loopback import loopback_middleware
+from tenantctl.localcloud.permissions import Permissions, permission_middleware
 
 _LARGEST_REQUEST: Final = 1 << 20
 _LOG: Final = logging.getLogger("tenantctl.localcloud.kms")
@@ -88,18 +88,20 @@ _ROUTES: Final = (
 )
 
 
-def kms(root: Path, clock: LocalClock, faults: Faults) -> web.Application:
+def kms(root: Path, clock: LocalClock, faults: Faults, *, permissions: Permissions | None = None) -> web.Application:
     """Make the application that serves the keys kept in a folder.
 
     Args:
         root: the folder, made if need be and closed to others; one application at a time works on it.
         clock: where all times come from.
         faults: those with the api `kms` strike its requests.
+        permissions: who may do what; by default everybody everything.
     """
+    asked = permission_middleware(permissions or Permissions(), "kms")
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     service = _Kms(KmsRecords(root / "kms.sqlite3"), clock.now)
     app = web.Application(
-        middlewares=[loopback_middleware(), fault_middleware(faults, "kms"), _answer_refusals],
+        middlewares=[loopback_middleware(), fault_middleware(faults, "kms"), asked, _answer_refusals],
         client_max_size=_LARGEST_REQUEST,
     )
 

@@ -24,6 +24,7 @@ from tenantctl.localcloud.object_rules import (
     new_object,
     refuse_if_kept,
 )
+from tenantctl.localcloud.permissions import refuse_overwriting
 
 _CONTENT_FIELDS: Final = ("size", "crc32c", "md5Hash", "componentCount")
 _NOT_COPIED: Final = ("temporaryHold", "eventBasedHold", "retention")
@@ -86,6 +87,7 @@ def place_object(
         conditions.check(present.generation, present.metageneration)
     document = new_object(metadata, bucket, now)
     if present is not None:
+        refuse_overwriting(address.bucket)
         _let_go(rows, bucket, present, now)
     document |= {"name": address.name, "bucket": address.bucket, **content.fields}
     generation = rows.next_generation(now)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextvars
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,8 @@ class StoreContext:
 
     async def run(self, work: Callable[[Transaction, datetime], Result]) -> Result:
         """Carry out one piece of work as one durable transaction, at the clock's time of its turn."""
-        return await self.metadata.run(lambda rows: work(rows, self.clock.now()))
+        caller = contextvars.copy_context()  # the work is done on the metadata's own thread
+        return await self.metadata.run(lambda rows: caller.run(work, rows, self.clock.now()))
 
 
 STORE: Final = web.AppKey("object_store", StoreContext)

@@ -40,6 +40,7 @@ from tenantctl.localcloud.object_objects import (
 from tenantctl.localcloud.object_refusals import answer_refusals, not_emulated
 from tenantctl.localcloud.object_resumable import begin_upload, cancel_upload, feed_upload
 from tenantctl.localcloud.object_uploads import upload_at_once
+from tenantctl.localcloud.permissions import Permissions, permission_middleware
 
 LIFECYCLE_LAG: Final = timedelta(hours=36)
 _LARGEST_DOCUMENT_BYTES: Final = 4 << 20
@@ -50,7 +51,12 @@ _UPLOAD: Final = "/upload" + _BUCKET + "/o"
 
 
 def object_store(
-    root: Path, clock: LocalClock, faults: Faults, *, lifecycle_lag: timedelta = LIFECYCLE_LAG
+    root: Path,
+    clock: LocalClock,
+    faults: Faults,
+    *,
+    lifecycle_lag: timedelta = LIFECYCLE_LAG,
+    permissions: Permissions | None = None,
 ) -> web.Application:
     """Make the application that serves the buckets kept in a folder.
 
@@ -59,9 +65,12 @@ def object_store(
         clock: Where all times come from.
         faults: The faults that strike its requests.
         lifecycle_lag: How late lifecycle rules act.
+        permissions: Who may do what; by default everybody everything.
     """
+    asked = permission_middleware(permissions or Permissions(), "storage")
     app = web.Application(
-        middlewares=[fault_middleware(faults, "storage"), answer_refusals], client_max_size=_LARGEST_DOCUMENT_BYTES
+        middlewares=[fault_middleware(faults, "storage"), asked, answer_refusals],
+        client_max_size=_LARGEST_DOCUMENT_BYTES,
     )
 
     store = app[STORE] = StoreContext.open(root, clock, lifecycle_lag)

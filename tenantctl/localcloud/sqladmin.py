@@ -20,6 +20,7 @@ from tenantctl.localcloud.certificates import CLIENT_LIFETIME, BadPublicKey, Cli
 from tenantctl.localcloud.discovery import Discovery, Method, Mismatch
 from tenantctl.localcloud.faults import Faults, fault_middleware
 from tenantctl.localcloud.loopback import loopback_middleware
+from tenantctl.localcloud.permissions import Permissions, permission_middleware
 from tenantctl.localcloud.sqladmin_calls import (
     Answer,
     ApiMethod,
@@ -38,8 +39,9 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 _LOG: Final = logging.getLogger("tenantctl.localcloud.sqladmin")
 
 
-def sql_admin(cloud: CloudSql, faults: Faults) -> web.Application:
+def sql_admin(cloud: CloudSql, faults: Faults, permissions: Permissions) -> web.Application:
     """Make the application that serves the Admin API of one project."""
+    asked = permission_middleware(permissions, "sqladmin")
     methods: dict[str, ApiMethod] = {
         **instance_methods(cloud),
         **database_methods(cloud),
@@ -51,7 +53,8 @@ def sql_admin(cloud: CloudSql, faults: Faults) -> web.Application:
     }
     api = _Api(cloud, methods, Discovery())
     app = web.Application(
-        middlewares=[loopback_middleware(), fault_middleware(faults, "sqladmin")], client_max_size=_LARGEST_REQUEST
+        middlewares=[loopback_middleware(), fault_middleware(faults, "sqladmin"), asked],
+        client_max_size=_LARGEST_REQUEST,
     )
     app.router.add_route("*", "/{path:.*}", api.answer)
     return app

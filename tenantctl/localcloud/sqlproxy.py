@@ -20,6 +20,7 @@ import psycopg
 
 from tenantctl.localcloud.certificates import ClientName, read_client_name
 from tenantctl.localcloud.fleet import Fleet, Instance
+from tenantctl.localcloud.permissions import Permissions
 from tenantctl.localcloud.relay import SHUTDOWN_SECONDS, Side, relay
 from tenantctl.localcloud.startup_message import (
     CANCEL_REQUEST,
@@ -44,10 +45,12 @@ class SqlProxy:
     Args:
         fleet: The instances.
         context: The TLS context, which asks for a client certificate.
+        permissions: Who may log in.
     """
 
-    def __init__(self, fleet: Fleet, context: ssl.SSLContext) -> None:
+    def __init__(self, fleet: Fleet, context: ssl.SSLContext, permissions: Permissions) -> None:
         self._fleet = fleet
+        self._permissions = permissions
         self._context = context
         self._server: asyncio.Server | None = None
         self._sessions: set[asyncio.Task[None]] = set()
@@ -93,7 +96,10 @@ class SqlProxy:
         async with asyncio.timeout(_STARTUP_SECONDS):
             try:
                 first = await _first_message(client)
-                refusal = None if request_code(first) == CANCEL_REQUEST else await _refusal(instance, bearer, first)
+                if request_code(first) == CANCEL_REQUEST:
+                    refusal = None
+                else:
+                    refusal = await _refusal(instance, bearer, first, self._permissions)
             except BadStartup as error:
                 refusal, first = fatal_error("08P01", str(error)), b""
             if refusal is not None:
@@ -120,13 +126,15 @@ async def _first_message(client: Side) -> bytes:
         client.transport.write(b"N")
 
 
-async def _refusal(instance: Instance, bearer: ClientName, message: bytes) -> bytes | None:
+async def _refusal(instance: Instance, bearer: ClientName, message: bytes, permissions: Permissions) -> bytes | None:
     """Return the error that this start of a session deserves, or None if PostgreSQL shall judge it."""
     startup = parse_startup(message)
     if startup.user == ADMIN_ROLE:
         return fatal_error("28000", f'role "{ADMIN_ROLE}" belongs to the service')
     by_token = await instance.is_iam_login(startup.user)
-    if (by_token and startup.user == bearer.login) or (not by_token and startup.user != bearer.login):
+    if by_token and startup.user == bearer.login and permissions.allows_login(startup.user, instance.name):
+        return None
+    if not by_token and startup.user != bearer.login:
         return None
     _LOG.warning("%s: login %s refused to a bearer of %s", instance.name, startup.user, bearer.login or "no token")
     return fatal_error("28000", f'Cloud SQL IAM user authentication failed for user "{startup.user}"')
