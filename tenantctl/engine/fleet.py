@@ -74,6 +74,8 @@ def carry_on(
     deadline, troubles, reason, refused = time.monotonic() + SECONDS_MAX, 0, "another worker has it", False
     while time.monotonic() < deadline:
         world.registry.make_due(uid)
+        if (parking := world.registry.work_item(uid).parking) is not None:
+            return Carried(world.registry.tenant(uid), done=False, refused=True, reason=f"parked: {parking.because}")
         turn = next(Worker(world, planner, actions, new_owner(), None, uid).turns(progress=progress), None)
         now_is = world.registry.tenant(uid)
         if is_done(now_is):

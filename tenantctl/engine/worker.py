@@ -6,10 +6,10 @@ the others.
 """
 
 import os
-import random
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,14 +23,13 @@ from tenantctl.engine.observing import Observer, Unobserved
 from tenantctl.model.errors import LeaseLost, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Blocker, Duty, Plan, Step
 from tenantctl.model.tenant import Tenant
+from tenantctl.model.work import PARKED, RETRY_AFTER, STUCK, TROUBLE, danger_after, danger_of, retry_after
 from tenantctl.ports.registry import Lease
 from tenantctl.ports.world import World
 
 LEASE_FOR: Final = timedelta(minutes=5)
-RETRY_AFTER: Final = timedelta(minutes=5)
-RETRY_AFTER_MAX: Final = timedelta(hours=6)
-TROUBLE: Final = "trouble"
 BLOCKED: Final = "blocked/"  # how the codes of blockers' alarms begin
+OF_WORK: Final = frozenset({TROUBLE, STUCK, PARKED})  # alarms that a turn without trouble closes
 ROUNDS_MAX: Final = 8  # plans carried out in one claim; each must have moved the tenant on
 
 Planner = Callable[[World, Tenant], Plan]
@@ -64,7 +63,10 @@ def new_owner() -> str:
 
 @dataclass(frozen=True)
 class Worker:
-    """Works through what is due; `planner` observes and plans, `actions` carry out."""
+    """Works through what is due; `planner` observes and plans, `actions` carry out.
+
+    With `at_once` above 1 it works on so many tenants side by side, each in a thread of its own.
+    """
 
     world: World
     planner: Planner
@@ -74,18 +76,58 @@ class Worker:
     tenant: str | None = None
     ending: Ending = field(default_factory=Ending)
     observer: Observer = field(default_factory=Unobserved)
+    at_once: int = 1
 
     def turns(self, *, progress: Progress = lambda step: None) -> Iterator[Turn]:
-        """One turn for each tenant that is due, until none is, or the worker is to end.
+        """One turn for each tenant that is due, as they end, until none is, or the worker is to end.
 
         Raises:
             Transient: the registry does not answer.
         """
+        if self.at_once > 1 and self.tenant is None:
+            yield from self._side_by_side(progress)
+            return
+        while leases := self._claim(1):
+            yield self._turn(leases[0], progress)
+
+    def _claim(self, count: int) -> Sequence[Lease]:
+        """Up to `count` tenants to begin with; one that a person named is held to no limits."""
+        if not self.ending.may_begin:
+            return ()
         registry = self.world.registry
-        while self.ending.may_begin and (
-            lease := registry.claim(self.owner, lease=LEASE_FOR, duty=self.duty, tenant=self.tenant)
-        ):
-            yield self._turn(lease, progress)
+        if self.tenant is not None:
+            lease = registry.claim(self.owner, lease=LEASE_FOR, duty=self.duty, tenant=self.tenant)
+            return () if lease is None else (lease,)
+        limits = self.world.policies.lifecycle.work.limits
+        return registry.claim_many(self.owner, lease=LEASE_FOR, count=count, limits=limits, duty=self.duty)
+
+    def _side_by_side(self, progress: Progress) -> Iterator[Turn]:
+        """As many turns at a time as there are places; whenever one ends, another begins.
+
+        If the registry does not answer, nothing more is begun, and those at work come to their end. If one breaks in a
+        way that nobody foresaw, or nobody listens any more, they hand back what they have.
+        """
+        running: set[Future[Turn]] = set()
+        silent: Transient | None = None
+        with ThreadPoolExecutor(self.at_once, thread_name_prefix="worker") as pool:
+            try:
+                while True:
+                    if silent is None:
+                        try:
+                            leases = self._claim(self.at_once - len(running))
+                            running |= {pool.submit(self._turn, lease, progress) for lease in leases}
+                        except Transient as trouble:
+                            silent = trouble
+                    if not running:
+                        break
+                    ended, running = wait(running, return_when=FIRST_COMPLETED)
+                    for one in ended:
+                        yield one.result()
+            except BaseException:
+                self.ending.ask("it broke off")
+                raise
+        if silent is not None:
+            raise silent
 
     def _turn(self, lease: Lease, progress: Progress) -> Turn:
         heartbeat = Heartbeat(self.world.registry, lease, lease_for=LEASE_FOR, ending=self.ending)
@@ -95,8 +137,8 @@ class Worker:
         try:
             before = self._open_codes(tenant.uid)
             doubtful = lease.taken_over or bool(before & {TROUBLE, f"{BLOCKED}unconfirmed"})
-            plan, result = self._rounds(heartbeat, plans, steps, progress, doubtful=doubtful)
-            due_at, alarms = self._settle(heartbeat, plan, result)
+            tenant, plan, result = self._rounds(heartbeat, plans, steps, progress, doubtful=doubtful)
+            due_at, alarms = self._settle(heartbeat, tenant, plan, result)
         except LeaseLost as lost:
             self._give_way(tenant, heartbeat)
             return Turn(tenant.uid, tenant.label, None, tuple(steps), None, lost, None)
@@ -114,7 +156,7 @@ class Worker:
 
     def _rounds(
         self, heartbeat: Heartbeat, plans: list[Plan], steps: list[Step], progress: Progress, *, doubtful: bool
-    ) -> tuple[Plan, Result]:
+    ) -> tuple[Tenant, Plan, Result]:
         """Plans and executes until a plan has no more steps for this worker, or one does not come to its end.
 
         What was planned and carried out is left in `plans` and `steps`, whatever comes of it. Where it is
@@ -128,16 +170,17 @@ class Worker:
                 finish_evidence(Work(self.world, tenant, plan, heartbeat), self.actions)
                 doubtful = False
             if not plan.steps or (self.duty is not None and plan.duty is not self.duty):
-                return plan, Result(Outcome.BLOCKED if plan.blockers else Outcome.DONE)
+                return tenant, plan, Result(Outcome.BLOCKED if plan.blockers else Outcome.DONE)
             work = Work(self.world, tenant, plan, heartbeat)
             with self.observer.plan(plan):
                 result = execute(work, self.actions, duty=self.duty, progress=progress)
             steps.extend(result.steps)
             if result.outcome is not Outcome.DONE:
-                return plan, result
-        return plan, Result(Outcome.WAITING, blockers=(unconfirmed("one plan follows another without an end"),))
+                return tenant, plan, result
+        endless = unconfirmed("one plan follows another without an end")
+        return tenant, plan, Result(Outcome.WAITING, blockers=(endless,))
 
-    def _settle(self, heartbeat: Heartbeat, plan: Plan, result: Result) -> tuple[datetime, set[str]]:
+    def _settle(self, heartbeat: Heartbeat, tenant: Tenant, plan: Plan, result: Result) -> tuple[datetime, set[str]]:
         """Opens and closes alarms as the last plan says, and lets the tenant go until the moment that it returns.
 
         With that moment, it returns the codes of all alarms that are open now.
@@ -145,17 +188,18 @@ class Worker:
         registry = self.world.registry
         alarming = [blocker for blocker in (*plan.blockers, *result.blockers) if blocker.alarm]
         open_codes = self._open_codes(plan.tenant_uid)
-        if alarming or TROUBLE in open_codes or any(code.startswith(BLOCKED) for code in open_codes):
+        if alarming or open_codes & OF_WORK or any(code.startswith(BLOCKED) for code in open_codes):
             codes = {f"{BLOCKED}{blocker.code}" for blocker in alarming}
             with registry.fenced(heartbeat.lease, plan_digest=plan.digest) as writes:
                 for blocker in alarming:
                     writes.raise_alarm(f"{BLOCKED}{blocker.code}", blocker.reason)
-                over = {code for code in open_codes - codes if code == TROUBLE or code.startswith(BLOCKED)}
+                over = {code for code in open_codes - codes if code in OF_WORK or code.startswith(BLOCKED)}
                 for code in sorted(over):
                     writes.clear_alarm(code)
             open_codes = (open_codes - over) | codes
         due_at = _due_after(plan, result, registry.now())
-        registry.release(heartbeat.lease, due_at=due_at, duty=plan.duty)
+        danger = danger_of(tenant, plan)
+        registry.release(heartbeat.lease, due_at=due_at, duty=plan.duty, danger=danger, failures=0)
         return due_at, open_codes
 
     def _give_way(self, tenant: Tenant, heartbeat: Heartbeat) -> None:
@@ -176,26 +220,29 @@ class Worker:
         steps: tuple[Step, ...],
         trouble: TenantctlError,
     ) -> Turn:
-        """Records what went wrong and comes back later: the longer it has gone on, the later.
+        """Records what went wrong and comes back later: the longer it has gone on, the later; in the end it is stuck.
 
         What the last plan alarms about is told too: trouble night after night is no reason to keep it back.
         """
         registry = self.world.registry
         now = registry.now()
         alarms = {alarm.code: alarm.since for alarm in registry.alarms(tenant.uid)}
-        since = alarms.get(TROUBLE, now)
-        patience = min(max(RETRY_AFTER, (now - since) / 2), RETRY_AFTER_MAX)
-        due_at = now + patience * random.uniform(0.8, 1.2)
+        failures, failing_for = heartbeat.lease.failures + 1, now - alarms.get(TROUBLE, now)
+        due_at = now + retry_after(tenant.uid, failures, failing_for)
+        is_stuck = self.world.policies.lifecycle.work.is_stuck(failures, failing_for)
+        alarming = [blocker for blocker in (plans[-1].blockers if plans else ()) if blocker.alarm]
         try:
             with registry.fenced(heartbeat.lease) as writes:
                 writes.raise_alarm(TROUBLE, trouble.sentence)
-                alarming = [blocker for blocker in (plans[-1].blockers if plans else ()) if blocker.alarm]
+                if is_stuck:
+                    writes.raise_alarm(STUCK, f"{failures} turns in a row ended in trouble: {trouble.sentence}")
                 for blocker in alarming:
                     writes.raise_alarm(f"{BLOCKED}{blocker.code}", blocker.reason)
-            registry.release(heartbeat.lease, due_at=due_at, duty=None)
+            danger = danger_after(failures)
+            registry.release(heartbeat.lease, due_at=due_at, duty=None, danger=danger, failures=failures)
         except LeaseLost:
             return Turn(tenant.uid, tenant.label, None, steps, None, trouble, None)
-        told = {*alarms, TROUBLE, *(f"{BLOCKED}{blocker.code}" for blocker in alarming)}
+        told = {*alarms, TROUBLE, *([STUCK] if is_stuck else []), *(f"{BLOCKED}{one.code}" for one in alarming)}
         return Turn(tenant.uid, tenant.label, None, steps, None, trouble, due_at, alarms=tuple(sorted(told)))
 
 

@@ -66,18 +66,26 @@ def turn_at(danger: Danger, due_at: datetime) -> datetime:
     return due_at + OVERTAKEN_FOR * danger.value
 
 
-def retry_after(uid: str, failures: int) -> timedelta:
-    """How long a tenant that failed is left alone: doubled each time up to `RETRY_AFTER_MAX`, and a share of its own.
+def danger_after(failures: int) -> Danger:
+    """Where a tenant stands that failed so often in a row: behind those of its kind that have not had a turn yet.
 
-    The share is drawn from the uid and the number of failures: the same again for the same, and even over the fleet.
+    What looks most dangerous may fail again and again; it does not keep from others what would succeed.
+    """
+    return Danger.BACKUP if failures < 2 else Danger.REST
+
+
+def retry_after(uid: str, failures: int, failing_for: timedelta) -> timedelta:
+    """How long a tenant that failed is left alone: half of the time that it has failed for, within bounds.
+
+    A share of its own is added or taken, drawn from the uid and the number of failures: the same again for the same.
 
     Args:
         uid: the tenant's.
-        failures: how often it has failed in a row, this time included; at least 1.
+        failures: how often it has failed in a row, this time included.
+        failing_for: how long ago the first of them was.
     """
     drawn = int.from_bytes(hashlib.sha256(f"{uid}/{failures}".encode()).digest()[:8], "big") / 2**64
-    patience = min(RETRY_AFTER * float(2 ** min(failures - 1, 16)), RETRY_AFTER_MAX)
-    return patience * (1 + SPREAD * (2 * drawn - 1))
+    return min(max(RETRY_AFTER, failing_for / 2), RETRY_AFTER_MAX) * (1 + SPREAD * (2 * drawn - 1))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from tenantctl.backups.verification import ReadCopy
 from tenantctl.engine.actions import Actions
 from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import Progress
+from tenantctl.engine.lease import not_claimed
 from tenantctl.engine.observing import Observer, Unobserved, observed
 from tenantctl.engine.worker import Planner, Turn, Worker, new_owner
 from tenantctl.evidence.steps import AnchorJournal, Irreversible
-from tenantctl.model.errors import Transient
 from tenantctl.model.plan import Do, Duty, Plan
 from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding import destruction
@@ -94,11 +94,12 @@ def sweep(
     ending: Ending | None = None,
     progress: Progress = lambda step: None,
     observer: Observer | None = None,
+    at_once: int = 1,
 ) -> Iterator[Turn]:
-    """Works through what is due, one turn a tenant, until nothing is, or the worker is told to end."""
+    """Works through what is due, so many tenants at once, until nothing is, or the worker is told to end."""
     actions = ACTIONS if observer is None else observed(ACTIONS, observer)
     watched = observer or Unobserved()
-    worker = Worker(world, observe_and_plan, actions, new_owner(), duty, tenant, ending or Ending(), watched)
+    worker = Worker(world, observe_and_plan, actions, new_owner(), duty, tenant, ending or Ending(), watched, at_once)
     return worker.turns(progress=progress)
 
 
@@ -107,6 +108,7 @@ def carry_out(world: World, asked: Planner, tenant: Tenant, *, progress: Progres
 
     Raises:
         Transient: another worker has the tenant just now.
+        Refused: it is parked.
     """
     pending = [asked]
 
@@ -117,6 +119,4 @@ def carry_out(world: World, asked: Planner, tenant: Tenant, *, progress: Progres
     worker = Worker(world, planner, ACTIONS, new_owner(), None, tenant.uid)
     for turn in worker.turns(progress=progress):
         return turn
-    raise Transient(
-        f"Another worker has tenant {tenant.label} just now.", hint="Try again in a minute, or see: tenantctl run"
-    )
+    raise not_claimed(world, tenant)

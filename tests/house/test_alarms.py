@@ -36,8 +36,9 @@ def test_somebody_is_told_of_every_alarm() -> None:
 def raised() -> set[str]:
     """Codes that are raised as they are; what the worker makes of blockers is `blocked` below."""
     found = set()
+    of_work = dict(_constants(tree(PACKAGE / "model/work.py")))
     for path in python_files(PACKAGE):
-        constants = dict(_constants(tree(path)))
+        constants = {**of_work, **dict(_constants(tree(path)))}
         for call in _calls(tree(path), "raise_alarm"):
             code = call.args[0]
             match code:

@@ -10,10 +10,10 @@ import pytest
 from tenantctl.adapters.memory.archives import MemoryDump
 from tenantctl.adapters.memory.fuse import Crash, Fuse, fused
 from tenantctl.adapters.memory.imports import MemoryImports
-from tenantctl.engine.worker import TROUBLE
 from tenantctl.model.errors import LeaseLost, Refused, Transient
 from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Hosting, Tenant
+from tenantctl.model.work import TROUBLE
 from tenantctl.onboarding.credentials import rotate_password
 from tenantctl.onboarding.importing import Imported, examine, import_dump, undo_import
 from tenantctl.ports.databases import LoginsSeen
@@ -232,7 +232,7 @@ def test_two_at_once(company: Company, dump: Path) -> None:
     examined = examine(company.world, imports, dump)
 
     def second() -> None:
-        with pytest.raises(Transient, match="A worker has tenant"):
+        with pytest.raises(Transient, match="Another worker has tenant"):
             import_dump(company.world, imports, tenant, examined)
 
     import_dump(company.world, Meddled(company, before=second), tenant, examined)

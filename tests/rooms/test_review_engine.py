@@ -12,11 +12,12 @@ from tenantctl.engine.actions import Work
 from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import DONE, Outcome
 from tenantctl.engine.heartbeat import Heartbeat
-from tenantctl.engine.worker import LEASE_FOR, TROUBLE, Turn, Worker
+from tenantctl.engine.worker import LEASE_FOR, Turn, Worker
 from tenantctl.model.errors import HandedBack, LeaseLost
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Do, Duty, Step
 from tenantctl.model.tenant import Tenant
+from tenantctl.model.work import TROUBLE
 from tenantctl.sweeps.observe import observe_and_plan
 from tenantctl.sweeps.tenants import ACTIONS, sweep
 from tests.rooms.company import Company

@@ -5,6 +5,7 @@ worker that slept past its lease finds no row.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -79,12 +80,12 @@ def renew(connection: Connection, lease: Lease, lease_for: timedelta) -> Lease:
         update(schema.tenants)
         .where(*_is_held(lease), _tenants.intent_id == _tenants.lease_intent_id)
         .values(lease_until=until, due_at=until)
-        .returning(_tenants.uid, _tenants.lease_owner, _tenants.lease_epoch, _tenants.lease_until)
+        .returning(_tenants.lease_until)
     )
     row = connection.execute(statement).first()
     if row is None:
         raise lease_lost(lease)
-    return Lease(*row)
+    return replace(lease, until=row.lease_until)
 
 
 def release(

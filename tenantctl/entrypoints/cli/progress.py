@@ -20,9 +20,11 @@ class Progress:
     Args:
         as_json: JSON lines, or text; None has the terminal decide.
         err: to stderr, for a command whose answer stands on stdout.
+        with_turns: text tells the steps of a turn when it ends, all together: several go on side by side.
     """
 
-    def __init__(self, *, as_json: bool | None = None, err: bool = False) -> None:
+    def __init__(self, *, as_json: bool | None = None, err: bool = False, with_turns: bool = False) -> None:
+        self._with_turns = with_turns
         self._json = not sys.stdout.isatty() if as_json is None else as_json
         self._err = err
 
@@ -30,8 +32,8 @@ class Progress:
         """A step begins."""
         if self._json:
             self._line("step", do=step.do.value, subject=step.subject, reason=step.reason)
-        else:
-            click.echo(f"    {step.do} {step.subject}: {step.reason}", err=self._err)
+        elif not self._with_turns:
+            self._text(step)
 
     def turn(self, turn: Turn) -> None:
         """A tenant's turn ended."""
@@ -49,6 +51,8 @@ class Progress:
                 due_at=due,
             )
             return
+        for step in turn.steps if self._with_turns else ():
+            self._text(step)
         click.echo(f"  {turn.label}: {_summary(turn)}{f'; next look {due}' if due else ''}", err=self._err)
 
     def anchor(self, anchor: Anchor) -> None:
@@ -83,6 +87,9 @@ class Progress:
     def failed(self, error: TenantctlError) -> None:
         """Why something did not come to its end."""
         click.echo(f"tenantctl: {error.sentence}", err=True)
+
+    def _text(self, step: Step) -> None:
+        click.echo(f"    {step.do} {step.subject}: {step.reason}", err=self._err)
 
     def _line(self, kind: str, **content: object) -> None:
         click.echo(json.dumps({"kind": kind, **content}, ensure_ascii=False), err=self._err)

@@ -1,6 +1,7 @@
 """`tenantctl plan` and `tenantctl run`: what is to be done, and doing it."""
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -48,11 +49,15 @@ def plan(tenant: str | None, output: Output) -> None:
 @click.option("--tenant", metavar="TENANT", help="Only this tenant, if it is due.")
 @click.option("--duty", help="Only steps of this duty; what comes next is handed back.")
 @click.option("--begin-for", metavar="DURATION", help="Begin with no other tenant after this long, such as 50m.")
+@click.option(
+    "--at-once", type=click.IntRange(1, 64), help="Tenants to work on side by side; as the policy says by default."
+)
 @click.option("--json-lines/--text", "as_json", default=None, help="JSON lines, as when stdout is no terminal.")
-def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bool | None) -> int:
+def run(tenant: str | None, duty: str | None, begin_for: str | None, at_once: int | None, as_json: bool | None) -> int:
     """Do what is due: one sweep over all tenants, until nothing is.
 
-    Safe to run at any time, as often and as many at once as you like. Ends with
+    Safe to run at any time, as often and as many at once as you like: all of them
+    together keep to the policy's limits for one instance and for one region. Ends with
     5 if something did not answer; what was put off is tried again by a later run.
     Ends with 6 if something was refused, or an alarm stands in a tenant's way,
     and with 8 if more is due than a cap allows: see tenantctl approval list.
@@ -72,11 +77,19 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, as_json: bo
     if duty is not None and duty not in set(Duty):
         raise click.BadParameter(f"{duty!r} is none of {', '.join(Duty)}", param_hint="--duty")
     ending = Ending(begins_for=duration_of(begin_for, "--begin-for", like=["30s", "50m", "2h"]))
-    progress = LoggedProgress() if is_on_cloud_run(os.environ) else Progress(as_json=as_json)
+    logged = is_on_cloud_run(os.environ)
     with ended_by_sigterm(ending), opened_world() as world, telemetry(world) as watching:
         uid, only = world.registry.find(tenant).uid if tenant else None, Duty(duty) if duty else None
-        turns = sweep(world, duty=only, tenant=uid, ending=ending, progress=progress.step, observer=watching)
+        places = 1 if tenant else at_once or world.policies.lifecycle.work.at_once
+        progress = LoggedProgress() if logged else Progress(as_json=as_json, with_turns=places > 1)
+        turns = sweep(
+            world, duty=only, tenant=uid, ending=ending, progress=progress.step, observer=watching, at_once=places
+        )
         count, code = follow(turns, progress)
+        if uid and not count and (parking := world.registry.work_item(uid).parking):
+            progress.note(f"{tenant} is parked: {parking.because}. To take it up again: tenantctl work unpark {tenant}")
+        if tenant is None and not ending.is_asked:
+            world.registry.alarm_parked(within=timedelta(days=world.policies.lifecycle.destroy_within_days))
         if tenant is None and duty in {None, *ANCHORING} and not ending.is_asked:
             code = max(code, _anchored(world, progress))
         if tenant is None and duty in AUDITING and not ending.is_asked:
