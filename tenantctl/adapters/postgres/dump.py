@@ -2,8 +2,9 @@
 
 One session opens a read-only snapshot, locks the tables against being emptied or dropped, and counts and sums them up
 while `pg_dump` reads the same snapshot: the server does both at once, so a dump takes as long as the slower of the
-two. Both go through one local socket, over the same certificate. `pg_dump` connects as our own login: the customer
-may have made objects as its login and not as its owner, and we are members of both.
+two. `pg_dump` is started as soon as the snapshot is there, because it asks a thousand questions before it writes; the
+dump begins once our locks are held. Both go through one local socket, over the same certificate. `pg_dump` connects as
+our own login: the customer may have made objects as its login and not as its owner, and we are members of both.
 """
 
 import contextlib
@@ -104,8 +105,8 @@ def dump_database(
         with answering(instance):
             session = stack.enter_context(contextlib.closing(_connect(sessions, proxy, instance, database, settings)))
             prepare(session)
-            version, snapshot, tables = _open_snapshot(session, database)
-        digests = stack.enter_context(_Digests(session, tables, database))
+            version, snapshot = _open_snapshot(session, database)
+        digests = stack.enter_context(_Digests(session, database))
         process = stack.enter_context(
             ChildProcess(
                 "pg_dump",
@@ -122,17 +123,20 @@ def dump_database(
                 output=subprocess.PIPE,
             )
         )
+        with answering(instance):
+            digests.wait_for_locks()
         yield RunningDump(database, version, process, digests, proxy)
 
 
 class _Digests(threading.Thread):
-    """Sums up tables in a thread of its own, and is told to stop when the block is left."""
+    """Locks and sums up tables in a thread of its own, and is told to stop when the block is left."""
 
-    def __init__(self, session: Session, tables: Sequence[Table], database: str) -> None:
+    def __init__(self, session: Session, database: str) -> None:
         super().__init__(name="digests", daemon=True)
-        self._session, self._tables, self._database = session, tables, database
+        self._session, self._database = session, database
         self._digests: Mapping[str, TableDigest] = {}
         self._failure: Exception | None = None
+        self._locked = threading.Event()
 
     def __enter__(self) -> Self:
         self.start()
@@ -150,9 +154,26 @@ class _Digests(threading.Thread):
     def run(self) -> None:
         """Read the tables; a failure is kept for who asks for the result."""
         try:
-            self._digests = digest(self._session, self._tables)
-        except Exception as failure:  # noqa: BLE001 - raised in `result`
+            tables = list_tables(self._session)
+            self._lock_all(tables)
+            self._locked.set()
+            self._digests = digest(self._session, tables)
+        except Exception as failure:  # noqa: BLE001 - raised in `wait_for_locks` or `result`
             self._failure = failure
+        finally:
+            self._locked.set()
+
+    def wait_for_locks(self) -> None:
+        """Return once the tables are locked, or raise why they are not."""
+        self._locked.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _lock_all(self, tables: Sequence[Table]) -> None:
+        try:
+            lock(self._session, tables)
+        except psycopg.Error as error:  # dropped, or swapped for something else, since the list was made
+            raise Transient(f"The tables of {self._database} could not be locked: {first_line(error)}") from error
 
     def failed(self, *, within: float) -> bool:
         """Whether the tables could not be read, as far as that is known so many seconds from now."""
@@ -188,8 +209,8 @@ def _connect(
         raise proxy.failure or refusal_to_connect(error, instance, database) from error
 
 
-def _open_snapshot(session: Session, database: str) -> tuple[str, str, tuple[Table, ...]]:
-    """Begin the transaction whose snapshot is dumped; return the server's version, the snapshot and the tables."""
+def _open_snapshot(session: Session, database: str) -> tuple[str, str]:
+    """Begin the transaction whose snapshot is dumped; return the server's version and the snapshot's name."""
     version = (session.info.parameter_status("server_version") or "").split()[0]
     if find_programs().major < session.info.server_version // 10_000:
         raise Refused(
@@ -199,9 +220,4 @@ def _open_snapshot(session: Session, database: str) -> tuple[str, str, tuple[Tab
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     exported = session.execute("SELECT pg_export_snapshot()").fetchone()
     assert exported is not None, "a snapshot has a name"
-    tables = list_tables(session)
-    try:
-        lock(session, tables)
-    except psycopg.Error as error:  # dropped, or swapped for something else, since the list was made
-        raise Transient(f"The tables of {database} could not be locked: {first_line(error)}") from error
-    return version, str(exported[0]), tables
+    return version, str(exported[0])
