@@ -36,26 +36,14 @@ CREATE FUNCTION claim_due(
     instance_max integer, region_max integer, overtaken_for interval
 ) RETURNS TABLE (
     uid text, lease_owner text, lease_epoch bigint, lease_until timestamptz, taken_over boolean, failures integer
-) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
     moment CONSTANT timestamptz := registry.tenantctl_now();
-    full_regions text[] := '{}';
-    full_instances text[] := '{}';
 BEGIN
     IF region_max IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(4703881216230002);
-        SELECT coalesce(array_agg(DISTINCT region) FILTER (WHERE in_region >= region_max), '{}'),
-            coalesce(array_agg(instance) FILTER (WHERE on_instance >= instance_max), '{}')
-        INTO full_regions, full_instances
-        FROM (
-            SELECT region, coalesce(instance, '') AS instance, count(*) AS on_instance,
-                sum(count(*)) OVER (PARTITION BY region) AS in_region
-            FROM registry.tenants WHERE lease_owner IS NOT NULL AND lease_until > moment
-            GROUP BY region, instance
-        ) AS running;
-        full_instances := array_remove(full_instances, '');
     END IF;
     RETURN QUERY
     WITH RECURSIVE heads (region, due_duty, danger, due_at) AS (
@@ -78,28 +66,34 @@ BEGIN
         SELECT candidate.uid, lanes.region, candidate.instance, lanes.turn, candidate.due_at
         FROM (
             SELECT region, due_duty, danger, due_at + overtaken_for * danger AS turn FROM heads
-            WHERE due_at <= moment AND due_duty = ANY (duties) AND region <> ALL (full_regions)
+            WHERE due_at <= moment AND due_duty = ANY (duties)
+            AND region <> ALL (ARRAY(SELECT region FROM running GROUP BY region HAVING sum(leases) >= region_max))
             ORDER BY turn
         ) AS lanes CROSS JOIN LATERAL (
             SELECT uid, instance, due_at FROM registry.tenants
             WHERE region = lanes.region AND due_duty = lanes.due_duty AND danger = lanes.danger AND due_at <= moment
             AND (state <> 'forgotten' OR name IS NOT NULL)
-            AND coalesce(instance, '') <> ALL (full_instances)
+            AND coalesce(instance, '') <> ALL (
+                ARRAY(SELECT instance FROM running WHERE leases >= instance_max AND instance IS NOT NULL))
             AND (parked_at IS NULL OR parked_until <= moment)
             ORDER BY due_at LIMIT how_many FOR UPDATE SKIP LOCKED
         ) AS candidate
         LIMIT how_many
     ), placed AS (
-        SELECT candidates.*,
-            row_number() OVER (PARTITION BY region ORDER BY turn, due_at) AS of_region,
-            row_number() OVER (PARTITION BY instance ORDER BY turn, due_at) AS of_instance
-        FROM candidates
+        -- What runs takes its places before the candidates, and they take theirs in the order of their turns.
+        SELECT uid, instance,
+            sum(places) OVER (PARTITION BY region ORDER BY turn NULLS FIRST, due_at ROWS UNBOUNDED PRECEDING) AS of_region,
+            sum(places) OVER (
+                PARTITION BY region, instance ORDER BY turn NULLS FIRST, due_at ROWS UNBOUNDED PRECEDING) AS of_instance
+        FROM (
+            SELECT uid, region, instance, turn, due_at, 1 AS places FROM candidates
+            UNION ALL
+            SELECT NULL, region, instance, NULL, NULL, leases FROM running
+        ) AS of_all
     ), chosen AS (
-        SELECT placed.uid FROM placed
-        WHERE region_max IS NULL OR (
-            of_region + (SELECT coalesce(sum(leases), 0) FROM running WHERE running.region = placed.region) <= region_max
-            AND (instance IS NULL OR of_instance
-                + (SELECT coalesce(sum(leases), 0) FROM running WHERE running.instance = placed.instance) <= instance_max))
+        SELECT uid FROM placed WHERE uid IS NOT NULL AND (
+            region_max IS NULL
+            OR (of_region <= region_max AND (instance IS NULL OR of_instance <= instance_max)))
     )
     UPDATE registry.tenants AS claimed
     SET lease_owner = worker, lease_epoch = lease_epoch + 1, lease_intent_id = intent_id, wake_at = NULL,
