@@ -8,7 +8,10 @@ from tenantctl.model.sighting import Sighting
 
 @dataclass(frozen=True)
 class InstanceSeen:
-    """An instance as the Admin API describes it; `state` is the API's own word, such as RUNNABLE."""
+    """An instance as the Admin API describes it; `state` is the API's own word, such as RUNNABLE.
+
+    `recovers_to_any_moment` is point-in-time recovery; `public` says that it has an address of the internet.
+    """
 
     name: str
     region: str
@@ -17,6 +20,8 @@ class InstanceSeen:
     deletion_protected: bool
     flags: tuple[tuple[str, str], ...]
     addresses: tuple[str, ...]
+    recovers_to_any_moment: bool = False
+    public: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 Nothing is mended here; each finding says what a person does next.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
 from tenantctl.backups.holding import holding_sentence
 from tenantctl.backups.terms import bucket_faults, off_cloud_copy, regions_with_copies
@@ -12,10 +14,12 @@ from tenantctl.evidence.anchoring import anchor_due, buckets, registry_seen
 from tenantctl.evidence.restored import registry_blockers
 from tenantctl.model.backup import bucket_name
 from tenantctl.model.calendar import rfc3339
-from tenantctl.model.errors import TenantctlError
+from tenantctl.model.errors import ExitCode, TenantctlError, Transient
+from tenantctl.model.lifecycle import State
 from tenantctl.model.policy import Term
 from tenantctl.model.sighting import Gone, Present, Unreachable
-from tenantctl.model.tenant import InstanceRole
+from tenantctl.model.tenant import InstanceRole, Tenant
+from tenantctl.ports.instances import InstanceSeen
 from tenantctl.ports.keys import forgets
 from tenantctl.ports.registry import Registry
 from tenantctl.ports.world import World
@@ -23,27 +27,66 @@ from tenantctl.sweeps.audits import open_findings
 from tenantctl.sweeps.coverage import examine_backups
 from tenantctl.sweeps.reconcile import strangers
 
+IAM_FLAG: Final = "cloudsql.iam_authentication"
+SKEW_SECONDS_MAX: Final = 5
+LATE: Final = timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `remedy` is empty where it is good."""
+    """One thing that was looked at; `remedy` is empty where it is good.
+
+    A `silent` one could not be looked at: it is not good, and nothing is known to be wrong with it.
+    """
 
     subject: str
     good: bool
     sentence: str
     remedy: str = ""
+    silent: bool = False
+
+    @classmethod
+    def unseen(cls, subject: str, reason: str) -> "Finding":
+        """What did not answer."""
+        return cls(subject, False, f"could not be looked at: {reason}", "Try again.", silent=True)
+
+    @classmethod
+    def of_error(cls, subject: str, error: TenantctlError, remedy: str) -> "Finding":
+        """What was refused, or did not answer; `remedy` is for an error that has none of its own."""
+        return cls(subject, False, error.sentence, error.hint or remedy, silent=isinstance(error, Transient))
 
 
-def examine(world: World) -> Iterator[Finding]:
-    """Looks at everything; what does not answer is a finding and not an end."""
-    yield Finding("policies", True, f"in order, digest {world.policies.digest}")
+def worst(findings: Sequence[Finding]) -> ExitCode:
+    """What the process tells its caller: a fault is worse than what could not be looked at."""
+    bad = [one for one in findings if not one.good]
+    if not bad:
+        return ExitCode.OK
+    return ExitCode.UNREACHABLE if all(one.silent for one in bad) else ExitCode.FINDINGS
+
+
+def examine(
+    world: World, *, registry_instance: str | None = None, machines_now: datetime | None = None
+) -> Iterator[Finding]:
+    """Looks at everything; what does not answer is a finding and not an end.
+
+    Args:
+        world: what is looked at.
+        registry_instance: the registry's own instance, which the registry does not name; None leaves it out.
+        machines_now: this machine's time, where the registry's must agree with it. None is a local cloud, whose clock
+            is its own, and whose instances have addresses of this machine alone.
+    """
     try:
         registry = world.registry
         yield Finding("registry", True, f"answers as {registry.actor()}; its time is {rfc3339(registry.now())}")
     except TenantctlError as error:
-        yield Finding("registry", False, error.sentence, error.hint or "See: tenantctl local status")
+        yield Finding.of_error("registry", error, "See: tenantctl local status")
         return
-    yield from _instances(world, registry)
+    if machines_now is not None:
+        yield clock_finding(registry.now(), machines_now)
+    private = machines_now is not None
+    if registry_instance is not None:
+        yield _instance(world, registry_instance, None, private=private)
+    yield from _instances(world, registry, private=private)
     regions = _copy_regions(world, registry)
     yield from _buckets(world, [*regions, *_off_cloud_regions(world, registry)])
     yield from _keys(world, regions)
@@ -54,7 +97,28 @@ def examine(world: World) -> Iterator[Finding]:
     yield from _tenants(world, registry)
 
 
-def _instances(world: World, registry: Registry) -> Iterator[Finding]:
+def clock_finding(registrys: datetime, machines: datetime) -> Finding:
+    """Whether this machine and the registry tell the same time: tokens and links are dated by this machine."""
+    apart = abs((registrys - machines).total_seconds())
+    if apart <= SKEW_SECONDS_MAX:
+        return Finding("clock", True, f"this machine and the registry agree within {SKEW_SECONDS_MAX} seconds")
+    remedy = "Set this machine's clock (chronyc tracking): tokens are refused, and links end at other times."
+    return Finding("clock", False, f"this machine and the registry are {apart:.0f} seconds apart", remedy)
+
+
+def instance_faults(seen: InstanceSeen, *, private: bool) -> Iterator[str]:
+    """What of an instance's protections is missing, a clause each."""
+    if not seen.deletion_protected:
+        yield "may be deleted by anyone"
+    if not seen.recovers_to_any_moment:
+        yield "cannot be brought back to any moment"
+    if dict(seen.flags).get(IAM_FLAG) != "on":
+        yield "takes no IAM logins"
+    if private and seen.public:
+        yield "has a public address"
+
+
+def _instances(world: World, registry: Registry, *, private: bool) -> Iterator[Finding]:
     known = registry.instances()
     if not known:
         yield Finding("instances", False, "none is in service", "tenantctl instance add NAME --region REGION")
@@ -63,20 +127,26 @@ def _instances(world: World, registry: Registry) -> Iterator[Finding]:
             remedy = f"tenantctl instance add NAME --region REGION --role {role}"
             yield Finding("instances", False, f"none has the role {role}", remedy)
     for instance in known:
-        subject = f"instance {instance.name}"
-        match world.instances.look(instance.name):
-            case Present(seen) if seen.state != "RUNNABLE":
-                yield Finding(subject, False, f"is {seen.state}", "Start it, or find out who stopped it.")
-            case Present(seen) if seen.region != instance.region:
-                yield Finding(subject, False, f"lies in {seen.region}, not in {instance.region}", "Ask who moved it.")
-            case Present(seen) if not seen.deletion_protected:
-                yield Finding(subject, False, "may be deleted by anyone", "Switch its deletion protection on.")
-            case Present(seen):
-                yield Finding(subject, True, f"runs {seen.database_version} in {seen.region}, protected from deletion")
-            case Gone():
-                yield Finding(subject, False, "does not exist any more", "Treat this as an incident.")
-            case Unreachable(reason):
-                yield Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
+        yield _instance(world, instance.name, instance.region, private=private)
+
+
+def _instance(world: World, name: str, region: str | None, *, private: bool) -> Finding:
+    """One instance; `region` is where it must lie, None wherever it does."""
+    subject = f"instance {name}"
+    match world.instances.look(name):
+        case Present(seen) if seen.state != "RUNNABLE":
+            return Finding(subject, False, f"is {seen.state}", "Start it, or find out who stopped it.")
+        case Present(seen) if region is not None and seen.region != region:
+            return Finding(subject, False, f"lies in {seen.region}, not in {region}", "Ask who moved it.")
+        case Present(seen) if faults := tuple(instance_faults(seen, private=private)):
+            remedy = "Find out who changed it, and set it right with Terraform: terraform apply"
+            return Finding(subject, False, " and ".join(faults), remedy)
+        case Present(seen):
+            return Finding(subject, True, f"runs {seen.database_version} in {seen.region}, protected from deletion")
+        case Gone():
+            return Finding(subject, False, "does not exist any more", "Treat this as an incident.")
+        case Unreachable(reason):
+            return Finding.unseen(subject, reason)
 
 
 def _copy_regions(world: World, registry: Registry) -> Sequence[str]:
@@ -107,7 +177,7 @@ def _keys(world: World, regions: Sequence[str]) -> Iterator[Finding]:
             case Gone():
                 yield Finding(subject, False, "does not exist", "Make it with Terraform: terraform apply")
             case Unreachable(reason):
-                yield Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
+                yield Finding.unseen(subject, reason)
         subject = f"key bucket in {region}"
         match world.key_store.look_at_bucket(region):
             case Present(terms) if not forgets(terms):
@@ -118,7 +188,7 @@ def _keys(world: World, regions: Sequence[str]) -> Iterator[Finding]:
             case Gone():
                 yield Finding(subject, False, "does not exist", "Make it with Terraform: terraform apply")
             case Unreachable(reason):
-                yield Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
+                yield Finding.unseen(subject, reason)
 
 
 def _buckets(world: World, regions: Sequence[str]) -> Iterator[Finding]:
@@ -140,7 +210,7 @@ def _bucket(world: World, name: str, region: str, term: Term, remedy: str) -> Fi
         case Gone():
             return Finding(subject, False, "does not exist", "Make it with Terraform: terraform apply")
         case Unreachable(reason):
-            return Finding(subject, False, f"could not be looked at: {reason}", "Try again.")
+            return Finding.unseen(subject, reason)
 
 
 def _anchors(world: World, registry: Registry) -> Iterator[Finding]:
@@ -187,14 +257,29 @@ def _audits(world: World) -> Iterator[Finding]:
         yield Finding("audits", True, "no finding is open")
 
 
+def backlog_finding(tenants: Iterable[Tenant], *, now: datetime) -> Finding:
+    """Whether what is due is done: work that waits for long is work that nobody starts."""
+    due = [one for one in tenants if one.due_at <= now and not (one.state is State.FORGOTTEN and one.name is None)]
+    late = [one for one in due if now - one.due_at > LATE]
+    if not late:
+        return Finding("backlog", True, f"{len(due)} tenants are due, none for more than {LATE.days} day")
+    oldest = min(late, key=lambda one: one.due_at)
+    sentence = (
+        f"{len(late)} tenants are due for more than {LATE.days} day, {oldest.label} since {rfc3339(oldest.due_at)}"
+    )
+    return Finding("backlog", False, sentence, "See whether the jobs are started, and how they end; or: tenantctl run")
+
+
 def _tenants(world: World, registry: Registry) -> Iterator[Finding]:
     alarms = registry.alarms()
     for alarm in alarms:
         since = rfc3339(alarm.since)
         remedy = f"tenantctl tenant explain {alarm.tenant_uid}"
         yield Finding(f"tenant {alarm.tenant_uid}", False, f"{alarm.code} since {since}: {alarm.reason}", remedy)
+    tenants = registry.tenants()
     if not alarms:
-        yield Finding("tenants", True, f"{len(registry.tenants())} tenants, no alarm is open")
+        yield Finding("tenants", True, f"{len(tenants)} tenants, no alarm is open")
+    yield backlog_finding(tenants, now=registry.now())
     fleet = examine_backups(world)
     for line in fleet.tenants:
         for fault in line.faults:

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import googleapiclient.discovery
-import googleapiclient.errors
 from google.auth.credentials import Credentials
 
-from tenantctl.adapters.google.answers import body_in, explained, explaining
-from tenantctl.adapters.google.transport import TimeLimits, watched_http
+from tenantctl.adapters.google.described import called
+from tenantctl.adapters.google.transport import TimeLimits
 from tenantctl.model.errors import NotFound, TenantctlError, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
 from tenantctl.ports.instances import InstanceSeen, OperationSeen
@@ -143,16 +142,7 @@ class GoogleInstances:
         return _operation_seen(self._call(request, f"grant roles to the login {name} of {instance}"))
 
     def _call(self, request: Any, doing: str) -> Any:
-        try:
-            with explaining(doing), watched_http(self._credentials, self._endpoint, self._limits) as http:
-                answer = request.execute(http=http, num_retries=0)
-        except googleapiclient.errors.HttpError as error:
-            raise explained(int(error.resp.status), body_in(error.content), doing) from error
-        except googleapiclient.errors.Error as error:
-            raise Transient(f"Google could not be asked to {doing}: {error}") from error
-        if not isinstance(answer, dict):
-            raise Transient(f"The Admin API's answer is none, when asked to {doing}.")
-        return answer
+        return called(request, doing, credentials=self._credentials, endpoint=self._endpoint, limits=self._limits)
 
 
 def login_name(email: str) -> str:
@@ -166,6 +156,7 @@ def _login_kind(email: str) -> str:
 
 def _instance_seen(answer: Mapping[str, Any]) -> InstanceSeen:
     settings = answer.get("settings", {})
+    backups = settings.get("backupConfiguration", {})
     try:
         return InstanceSeen(
             name=answer["name"],
@@ -175,6 +166,8 @@ def _instance_seen(answer: Mapping[str, Any]) -> InstanceSeen:
             deletion_protected=settings.get("deletionProtectionEnabled", False) is True,
             flags=tuple(sorted((flag["name"], flag.get("value", "")) for flag in settings.get("databaseFlags", ()))),
             addresses=tuple(address["ipAddress"] for address in answer.get("ipAddresses", ())),
+            recovers_to_any_moment=backups.get("enabled") is True and backups.get("pointInTimeRecoveryEnabled") is True,
+            public=any(address.get("type") == "PRIMARY" for address in answer.get("ipAddresses", ())),
         )
     except KeyError as error:
         raise Transient(f"The Admin API's answer about an instance has no {error.args[0]}.") from error

@@ -144,6 +144,7 @@ class MemoryInstances:
             state=state,
             database_version=self._database_version,
             deletion_protected=True,
-            flags=(),
+            flags=(("cloudsql.iam_authentication", "on"),),
             addresses=("127.0.0.1",),
+            recovers_to_any_moment=True,
         )
