@@ -20,19 +20,22 @@ from benchmarks.relocation_parts.load import MOVE_PASSWORD, writing
 from benchmarks.relocation_parts.scene import Scene, scene
 from benchmarks.report import Row, report
 from tenantctl.localcloud.client import LocalCloud
+from tenantctl.model.row_sets import keys_of, whole_tables
 from tenantctl.model.sighting import Present
-from tenantctl.relocation.cut_over import POLL_SECONDS, compared
+from tenantctl.relocation.cut_over import POLL_SECONDS, behind_the_fence
 from tenantctl.relocation.planning import LAG_MAX
+from tenantctl.relocation.proving import Proving
 from tenantctl.relocation.request import scram_verifier
 from tests.localcloud.clouds import throw_away_cloud
 
 SIZES: Final = (50, 1000)
 DOWNTIME_SECONDS_MAX: Final = 5.0
 GROWTH_MAX: Final = 1.5
+BEFOREHAND: Final = "compared beforehand"
 
 
 def replicate(made: Scene) -> dict[str, float]:
-    """The move as it is; where the time behind the fence went, in seconds."""
+    """The move as it is; how long was compared before the fence, and where the time behind it went, in seconds."""
     replication, databases, source, target = made.replication, made.place.databases, made.source, made.target
     digest = replication.schema_digest(source)
     assert replication.copy_schema(source, target) == ()
@@ -41,19 +44,28 @@ def replicate(made: Scene) -> dict[str, float]:
     while not (isinstance(seen := replication.look(source, target), Present) and seen.value.in_step(LAG_MAX)):
         time.sleep(0.1)
     replication.settle(source, target)
+
+    def caught_up() -> None:
+        position = replication.mark(source)
+        while not replication.has_reached(source, position):
+            time.sleep(POLL_SECONDS)
+
     moments = [time.perf_counter()]
-    databases.close_logins(source)
-    position = replication.mark(source)
-    while not replication.has_reached(source, position):
-        time.sleep(POLL_SECONDS)
+    with replication.changes(source) as log:
+        proving = Proving(replication, source, target, log, catch_up=caught_up, check=lambda: None)
+        assert proving.beforehand() == ()
+        moments.append(time.perf_counter())
+        databases.close_logins(source)
+        caught_up()
+        proving.read_on()
     moments.append(time.perf_counter())
-    schema, faults = compared(replication, databases, source, target)
-    assert (schema, faults) == (digest, ())
+    assert behind_the_fence(replication, source, target, proving.rest) == (digest, ())
     moments.append(time.perf_counter())
     replication.set_verifier(target, scram_verifier(MOVE_PASSWORD))
     databases.open_logins(target)
     moments.append(time.perf_counter())
-    parts = ("sent away and caught up", "compared", "let in")
+    print(f"keys left for the fence: {keys_of(proving.owed)}, and {whole_tables(proving.owed)} whole tables")
+    parts = (BEFOREHAND, "sent away and caught up", "compared", "let in")
     return {part: after - before for part, (before, after) in zip(parts, pairwise(moments), strict=True)}
 
 
@@ -92,7 +104,9 @@ def rows_of(cloud: LocalCloud, megabytes: int) -> tuple[float, list[Row]]:
         gate=f"<= {DOWNTIME_SECONDS_MAX:g} s",
         holds=moved <= DOWNTIME_SECONDS_MAX,
     )
+    before = parts.pop(BEFOREHAND)
     rows = [within, *(Row(f"  of it {part}", seconds, "s", seconds / moved) for part, seconds in parts.items())]
+    rows.append(Row(f"  {BEFOREHAND}, while it works", before, "s", before / moved))
     return moved, [*rows, Row(f"{what}: dump and restore", restored, "s", 1.0)]
 
 

@@ -9,7 +9,8 @@ class Inspection:
 
     `size` is in bytes; tables are named as they are quoted. `without_identity` are those whose rows nothing tells
     apart, each with its size in bytes; `beyond_matching` are those of them whose rows cannot even be compared as a
-    whole, or whose owner has forbidden it. `unlogged` have rows and stand in no log; `forced` force row security on
+    whole, or whose owner has forbidden it. `without_keys` is the size in bytes of all tables of which no key names a
+    changed row: they are compared as a whole. `unlogged` have rows and stand in no log; `forced` force row security on
     their owner; `of_strangers` are owned by neither of the tenant's roles. `locale` names encoding, provider, locale.
     """
 
@@ -18,6 +19,7 @@ class Inspection:
     tables: int
     without_identity: tuple[tuple[str, int], ...]
     beyond_matching: tuple[str, ...]
+    without_keys: int
     large_objects: int
     unlogged: tuple[str, ...]
     forced: tuple[str, ...]

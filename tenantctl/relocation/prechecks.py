@@ -14,6 +14,7 @@ from tenantctl.model.replication import Inspection, Readiness
 
 MEGABYTE: Final = 1_000_000
 NAMED_MAX: Final = 5
+SLOTS: Final = 2  # of the source: one for the target, one to tell what changes while the copy is compared
 FENCE_SECONDS: Final = 5  # to send a customer away, catch up, and let it in again, however large the database is
 DUMP_SECONDS: Final = 30  # to begin a dump and end a restore, likewise
 
@@ -75,18 +76,21 @@ def obstacles(
     if found.of_strangers:
         yield f"{_named(found.of_strangers)} belong to neither of the tenant's roles"
     if not dumped:
-        for which, instance in (("its instance", here), ("the target", there)):
-            if instance.slots_free < 1:
+        for which, instance, slots in (("its instance", here, SLOTS), ("the target", there, 1)):
+            if instance.slots_free < slots:
                 yield f"{which} has no room for another replication"
 
 
 def expected_seconds(found: Inspection, policy: MovesPolicy, *, dumped: bool) -> int:
-    """How long its customer is out, as it is told beforehand: from the size, by the policy's rates, rounded up."""
-    megabytes = found.size / MEGABYTE
-    compared = megabytes / policy.compare_megabytes_per_second
+    """How long its customer is out, as it is told beforehand: by the policy's rates, rounded up.
+
+    What is replicated is compared before, except for tables that no key tells the changed rows of.
+    """
     if not dumped:
-        return math.ceil(FENCE_SECONDS + compared)
-    return math.ceil(FENCE_SECONDS + DUMP_SECONDS + megabytes / policy.dump_megabytes_per_second + compared)
+        return math.ceil(FENCE_SECONDS + found.without_keys / MEGABYTE / policy.compare_megabytes_per_second)
+    megabytes = found.size / MEGABYTE
+    copied = megabytes / policy.dump_megabytes_per_second + megabytes / policy.compare_megabytes_per_second
+    return math.ceil(FENCE_SECONDS + DUMP_SECONDS + copied)
 
 
 def _named(names: Sequence[str]) -> str:

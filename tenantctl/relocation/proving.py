@@ -84,9 +84,7 @@ class Proving:
                 changed = known_by(self._log.shapes, here.shapes, self.owed)
                 rows = {table: owed.get(table, NO_ROWS) - changed[table] for table in here.shapes}
                 asked = {table: some for table, some in rows.items() if some != NO_ROWS}
-                faults = self._differences(here, there, asked)
-        self.owed = together(changed, self.owed)
-        return faults
+                return self._differences(here, there, asked)
 
     def _differences(self, here: Frozen, there: Frozen, rows: ByTable) -> Sequence[str]:
         with ThreadPoolExecutor(2, thread_name_prefix="sums") as pool:

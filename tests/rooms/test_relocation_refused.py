@@ -23,6 +23,7 @@ PLAIN = Inspection(
     tables=3,
     without_identity=(("public.small", 1_000),),
     beyond_matching=(),
+    without_keys=99_000_000,
     large_objects=0,
     unlogged=(),
     forced=(),
@@ -147,6 +148,10 @@ def test_what_neither_way_carries_is_told(found: Inspection, there: Readiness, w
     assert words in told if words else not told
     if there.slots_free == 0:
         assert list(obstacles(found, OFFERS, there, ALLOWED, dumped=True)) == []
+        full = replace(OFFERS, slots_free=1)  # one more is needed, to tell what changes while the copy is compared
+        (told,) = obstacles(found, full, OFFERS, ALLOWED, dumped=False)
+        assert told == "its instance has no room for another replication"
+        assert list(obstacles(found, OFFERS, full, ALLOWED, dumped=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def test_what_no_replication_carries_is_dumped(found: Inspection, kinds: list[st
 
 
 def test_the_downtime_that_is_told_follows_from_the_size() -> None:
-    """By the policy's rates: compared in any case, and dumped before where that is the way."""
+    """By the policy's rates: dumped and compared, or only what no key names compared, however large all the rest is."""
     rates = replace(MOVES, compare_megabytes_per_second=50, dump_megabytes_per_second=10)
-    assert expected_seconds(PLAIN, rates, dumped=False) == 5 + 20
+    assert expected_seconds(PLAIN, rates, dumped=False) == 5 + 2
     assert expected_seconds(PLAIN, rates, dumped=True) == 5 + 30 + 100 + 20

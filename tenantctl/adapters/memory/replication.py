@@ -87,6 +87,7 @@ class MemoryReplication:
             tables=len(found.tables),
             without_identity=(),
             beyond_matching=(),
+            without_keys=0,
             large_objects=self.large_objects,
             unlogged=(),
             forced=tuple(sorted(found.forced)),

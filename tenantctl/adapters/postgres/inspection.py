@@ -3,6 +3,8 @@
 from typing import Final
 
 from tenantctl.adapters.postgres.control import Session
+from tenantctl.adapters.postgres.digests import list_tables
+from tenantctl.adapters.postgres.keyed_tables import describe
 from tenantctl.model.replication import Inspection, Readiness
 from tenantctl.model.tenant import Hosting
 
@@ -56,6 +58,7 @@ def inspected(session: Session, hosting: Hosting) -> Inspection:
     unlogged = [row[0] for row in found if row[1]]
     filled = tuple(name for name in unlogged if _has_rows(session, name))
     logged = [row for row in found if not row[1]]
+    keyed = describe(session, list_tables(session), ())
     counted = session.execute(
         "SELECT pg_database_size(current_database()), (SELECT count(*) FROM pg_largeobject_metadata),"
         " (SELECT count(*) FROM pg_class WHERE relkind = 'S' AND relpersistence <> 't'),"
@@ -71,6 +74,7 @@ def inspected(session: Session, hosting: Hosting) -> Inspection:
         tables=len(found),
         without_identity=tuple((row[0], row[2]) for row in logged if not row[4]),
         beyond_matching=tuple(row[0] for row in logged if not row[4] and not row[5]),
+        without_keys=sum(row[2] for row in logged if row[0] not in keyed or not keyed[row[0]].key),
         large_objects=large_objects,
         unlogged=filled,
         forced=tuple(row[0] for row in found if row[3]),
