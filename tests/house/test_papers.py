@@ -11,9 +11,13 @@ from tenantctl.model.errors import ExitCode
 from tests.house.papers import PAPERS, found, pointers, shown_commands, transcripts, unknown_words
 from tests.house.repository import ROOT
 from tests.house.write_docs import ARCHITECTURE_PAGE, COMMANDS_PAGE, architecture_page, commands_page, contexts
+from tests.infrastructure.duty_page import PAGE as DUTIES_PAGE
+from tests.infrastructure.duty_page import page as duties_page
 
 README = ROOT / "README.md"
 INVARIANTS = ROOT / "docs/INVARIANTS.md"
+SECURITY = ROOT / "docs/SECURITY.md"
+THREATS = ["A stolen worker identity", "A stolen operator", "A malicious tenant", "A malicious dump", "Forged billing"]
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 OFFLINE = [
     pytest.param(one.command, one.printed, id=one.command)
@@ -70,6 +74,7 @@ def test_the_pages_that_come_from_the_code_are_up_to_date() -> None:
     """`make docs` would change nothing."""
     assert COMMANDS_PAGE.read_text() == commands_page()
     assert ARCHITECTURE_PAGE.read_text() == architecture_page()
+    assert DUTIES_PAGE.read_text() == duties_page()
 
 
 def test_every_command_has_help() -> None:
@@ -97,6 +102,21 @@ def test_invariants_are_numbered_and_each_is_shown() -> None:
         tests = [path for path, _ in pointers(shown)]
         assert tests, number
         assert all(path.startswith("tests/") for path in tests), number
+
+
+def test_each_threat_has_what_stops_it_and_the_test_that_shows_it() -> None:
+    """Nothing is claimed without a test by name, and no threat is left without an answer."""
+    threats = re.split(r"^## ", SECURITY.read_text(), flags=re.MULTILINE)[1:]
+    assert [one.partition("\n")[0] for one in threats] == THREATS
+    for threat in threats:
+        answers = re.split(r"^\* ", threat.partition("\n*Not stopped:*")[0], flags=re.MULTILINE)[1:]
+        assert len(answers) >= 4
+        for answer in answers:
+            kept, _, shown = answer.partition("Shown:")
+            assert answer.startswith("**"), answer
+            assert "Kept:" in kept, answer
+            assert list(pointers(shown)), answer
+            assert all(path.startswith("tests/") and name for path, name in pointers(shown)), answer
 
 
 def test_decisions_are_numbered_and_dated() -> None:
