@@ -10,6 +10,8 @@ from tenantctl.entrypoints.cli.main import cli
 from tenantctl.model.lifecycle import diagram
 from tests.faults import table
 from tests.house.repository import ROOT
+from tests.infrastructure.duty_page import PAGE as DUTIES_PAGE
+from tests.infrastructure.duty_page import page as duties_page
 from tests.simulation.mutants import PAGE as MUTANTS_PAGE
 from tests.simulation.mutants import page as mutants_page
 
@@ -65,6 +67,7 @@ def architecture_page() -> str:
 
 
 if __name__ == "__main__":
+    DUTIES_PAGE.write_text(duties_page(), encoding="utf-8")
     FAULTS_PAGE.write_text(table.page(), encoding="utf-8")
     COMMANDS_PAGE.write_text(commands_page(), encoding="utf-8")
     ARCHITECTURE_PAGE.write_text(architecture_page(), encoding="utf-8")
