@@ -16,7 +16,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import tenacity
 
-from tenantctl.model.errors import Transient
+from tenantctl.model.errors import Transient, TurnedAway
 from tenantctl.model.sighting import Sighting, Unreachable
 from tenantctl.ports.instances import Instances, InstanceSeen, OperationSeen
 from tenantctl.ports.keys import Keys, KeySeen, KeyStore
@@ -41,6 +41,14 @@ class Patience:
     def call(self, function: Callable[Given, Answer], *arguments: Given.args, **options: Given.kwargs) -> Answer:
         """Call `function` until it does not raise Transient, or until patience ends: then that Transient is raised."""
         return self._retrying(tenacity.retry_if_exception_type(Transient), self._used_up)(
+            function, *arguments, **options
+        )
+
+    def call_if_turned_away(
+        self, function: Callable[Given, Answer], *arguments: Given.args, **options: Given.kwargs
+    ) -> Answer:
+        """The same for what must not be done twice: only what was not even begun is tried again."""
+        return self._retrying(tenacity.retry_if_exception_type(TurnedAway), self._used_up)(
             function, *arguments, **options
         )
 
@@ -198,7 +206,7 @@ class RetryingKeyStore:
 
 
 class RetryingInstances:
-    """The instances, with every call repeated but `create`: the same again could be a second instance's cost."""
+    """The instances, with every call repeated; `create` only if it was turned away: twice would be a second's cost."""
 
     def __init__(self, instances: Instances, patience: Patience | None = None) -> None:
         self._instances = instances
@@ -214,7 +222,7 @@ class RetryingInstances:
 
     def create(self, name: str, region: str) -> OperationSeen:
         """See the port."""
-        return self._instances.create(name, region)
+        return self._patience.call_if_turned_away(self._instances.create, name, region)
 
     def operation(self, name: str) -> OperationSeen:
         """See the port."""

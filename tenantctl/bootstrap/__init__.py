@@ -70,12 +70,14 @@ def jurisdictions(regions: RegionsPolicy) -> Mapping[str, str]:
 class CloudWorld:
     """The world of one project: each port is made, and its client imported, when it is first used.
 
-    With `looks_only`, whatever would change something is refused.
+    With `looks_only`, whatever would change something is refused. Where it is not `paced`, the Admin API is asked
+    without regard to others: whoever makes a cloud has no registry yet.
     """
 
-    def __init__(self, settings: Settings, *, looks_only: bool = False) -> None:
+    def __init__(self, settings: Settings, *, looks_only: bool = False, paced: bool = True) -> None:
         self.settings = settings
         self.looks_only = looks_only
+        self.paced = paced and not looks_only
         self._opened = ExitStack()
 
     @cached_property
@@ -262,14 +264,18 @@ class CloudWorld:
     def instances(self) -> "Instances":
         """The Admin API, with patience."""
         from tenantctl.adapters.google.instances import GoogleInstances
+        from tenantctl.adapters.quota import SharedQuota
         from tenantctl.adapters.read_only import read_only_instances
         from tenantctl.adapters.retry import Patience, RetryingInstances
 
+        rate = self.policies.lifecycle.work.admin_requests_per_minute
+        quota = SharedQuota(lambda: self.registry, f"sqladmin/{self.settings.project}", per_minute=rate)
         adapter = GoogleInstances(
             self.settings.project,
             self.credentials,
             database_version=DATABASE_VERSION,
             endpoint=self.settings.sqladmin_endpoint,
+            admit=quota if self.paced else lambda: None,
         )
         patient = RetryingInstances(adapter, Patience(seconds=PATIENCE_SECONDS))
         return read_only_instances(patient) if self.looks_only else patient

@@ -79,7 +79,7 @@ def provision_local(found: Mapping[str, Any], regions: Sequence[str]) -> None:
     known = {instance["name"] for instance in found["instances"]}
     if not regions and settings.registry_instance not in known:
         regions = LOCAL_REGIONS
-    with closing(CloudWorld(settings)) as world:
+    with closing(CloudWorld(settings, paced=False)) as world:
         _unknown_regions(world, regions)
         instances = [*_local_tenants(regions), *_local_verifiers(world, regions)]
         with ThreadPoolExecutor(max_workers=4) as pool:
@@ -137,7 +137,7 @@ def _local_verifiers(world: CloudWorld, regions: Sequence[str]) -> list[Instance
 
 def _provision_registry(settings: Settings) -> None:
     """The registry's instance, its database and schema as the migrator, and everybody's right to work with it."""
-    with closing(CloudWorld(replace(settings, login=LOCAL_MIGRATOR))) as world:
+    with closing(CloudWorld(replace(settings, login=LOCAL_MIGRATOR), paced=False)) as world:
         ensure_instance(world.instances, settings.registry_instance, REGISTRY_REGION)
         ensure_login(world.instances, settings.registry_instance, LOCAL_MIGRATOR, roles=(TENANTS_ROLE,))
         for identity in settings.identities:

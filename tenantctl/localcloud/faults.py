@@ -48,6 +48,7 @@ _REASONS: Final = {
     503: "backendError",
     504: "gatewayTimeout",
 }
+_REASONS_OF_API: Final = {("sqladmin", 409): "operationInProgress"}  # one operation at a time on an instance
 
 
 @dataclass(frozen=True)
@@ -316,7 +317,8 @@ def _harmed(chunk: bytes, position: int) -> bytes:
 
 
 def _refusal(fault: Fault) -> web.Response:
-    reason = _REASONS.get(fault.status, "backendError" if fault.status >= 500 else "badRequest")
+    usual = _REASONS.get(fault.status, "backendError" if fault.status >= 500 else "badRequest")
+    reason = _REASONS_OF_API.get((fault.api, fault.status), usual)
     message = f"The local cloud answers {fault.status} because it was asked to ({fault.id})."
     detail = {"message": message, "domain": "global", "reason": reason}
     document = {"error": {"code": fault.status, "message": message, "errors": [detail]}}

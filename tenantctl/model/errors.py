@@ -63,6 +63,10 @@ class Transient(TenantctlError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class TurnedAway(Transient):
+    """Asked too much, or still at work, it said that it did not take this up: nothing was begun."""
+
+
 class Damaged(Transient):
     """What came is not what its keeper says that it has: damaged on the way, or where it lies."""
 

@@ -19,7 +19,7 @@ from tenantctl.adapters.read_only import (
     read_only_vault,
 )
 from tenantctl.adapters.retry import LOOKS_MAX, Patience, RetryingInstances, RetryingVault, retrying
-from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.errors import NotFound, Refused, Transient, TurnedAway
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.ports.databases import Databases, Scratch
 from tenantctl.ports.instances import Instances
@@ -190,6 +190,9 @@ def test_instances_are_asked_again_but_not_made_again() -> None:
     assert waits.seconds == []
     assert isinstance(port.look("one"), Unreachable)
     assert isinstance(port.all(), Unreachable)
+    turned_away = Weather(TurnedAway("too many"), times=2)
+    assert Patience(sleep=waits).call_if_turned_away(turned_away.call, "made") == "made"
+    assert turned_away.calls == 3
 
     def come_back() -> None:
         inner.unreachable = False

@@ -1,8 +1,9 @@
 """What the answers of Google's APIs mean in the program's own terms.
 
 Whatever may pass by itself (5xx, 408, 429, an operation in progress, a broken connection, an answer that is no JSON)
-is Transient. A 404 counts as NotFound only when the API itself says so in its own error document: a proxy's page or
-another server at the same address says nothing about what exists. Everything else is Refused, in the API's own words.
+is Transient; TurnedAway where the API says that it did not even begin. A 404 counts as NotFound only when the API
+itself says so in its own error document: a proxy's page or another server at the same address says nothing about what
+exists. Everything else is Refused, in the API's own words.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import urllib3.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 
 from tenantctl.adapters.api_errors import NO_ANSWER, count_api_error
-from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
+from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient, TurnedAway
 
 _PASSING_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 _PASSING_REASONS: Final = frozenset({"operationInProgress", "rateLimitExceeded", "userRateLimitExceeded"})
@@ -51,7 +52,9 @@ def explained(status: int, document: Any, doing: str) -> TenantctlError:
     reason, message = str(first.get("reason", "")), str(error.get("message") or first.get("message") or "no reason")
     said = f"{status} {reason}".strip()
     if status in _PASSING_STATUSES or reason in _PASSING_REASONS:
-        return Transient(f"Google could not {doing} now: {message} ({said}).", hint="Try again later.")
+        turned_away = status == 429 or reason in _PASSING_REASONS
+        kind = TurnedAway if turned_away else Transient
+        return kind(f"Google could not {doing} now: {message} ({said}).", hint="Try again later.")
     if not error:
         sentence = f"Something answered {status} that does not speak like Google's API when asked to {doing}."
         return Transient(sentence, hint="Look at the endpoint, and at proxies between here and there.")

@@ -5,7 +5,7 @@ between threads: each call has its own, which ends in time. A list is taken as c
 of regions that it could not reach.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import googleapiclient.discovery
@@ -47,6 +47,7 @@ class GoogleInstances:
         endpoint: the URL of a local cloud's Admin API; None in production.
         settings: of what `create` makes, in the API's own shape; deletion protection is always added.
         limits: for each call.
+        admit: called before each request goes out, and returns when it may.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class GoogleInstances:
         endpoint: str | None = None,
         settings: Mapping[str, Any] = INSTANCE_SETTINGS,
         limits: TimeLimits | None = None,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._project, self._credentials, self._endpoint = project, credentials, endpoint
         self._database_version, self._settings = database_version, settings
         self._limits = limits or TimeLimits()
+        self._admit = admit
         # Any: the stubs want literal dictionaries; the local cloud checks what is sent against the API's description.
         self._service: Any = googleapiclient.discovery.build(
             "sqladmin",
@@ -142,6 +145,7 @@ class GoogleInstances:
         return _operation_seen(self._call(request, f"grant roles to the login {name} of {instance}"))
 
     def _call(self, request: Any, doing: str) -> Any:
+        self._admit()
         return called(request, doing, credentials=self._credentials, endpoint=self._endpoint, limits=self._limits)
 
 
