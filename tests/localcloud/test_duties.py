@@ -79,7 +79,7 @@ def test_a_whole_life_by_the_duties_own_identities(enforced: Enforced) -> None:
         company.cloud.advance(timedelta(days=23))
         work(worlds)
         assert registry.tenant(uid).state is State.DESTROYED
-        for days in (400, 20):  # the keys' own backups lapse a while after the keys
+        for days in (400, 12, 12):  # then the backups of what kept the keys lapse, and those of what kept its name
             company.cloud.advance(timedelta(days=days))
             work(worlds)
         assert registry.tenant(uid).state is State.FORGOTTEN

@@ -18,6 +18,7 @@ def serve(host: str, port: int) -> None:
     TENANTCTL_OUTBOUND_TOPIC names a topic; tenantctl billing publish does so too.
     """
     from tenantctl.bootstrap import opened_world
+    from tenantctl.bootstrap.telemetry import telemetry
     from tenantctl.config import effective_environment
     from tenantctl.model.errors import Refused
 
@@ -32,7 +33,7 @@ def serve(host: str, port: int) -> None:
     from tenantctl.entrypoints.service.settings import service_settings
 
     settings = service_settings(effective_environment())
-    with opened_world() as world:
+    with opened_world() as world, telemetry(world):
         desk = Desk(world.registry, world.decisions, world.billing)
         desk.registry.now()
         server = server_for(desk, gate_for(settings), host=host, port=port)
