@@ -1,10 +1,14 @@
 """Spans and measures of a run on fakes, as OpenTelemetry's own exporters in memory have them."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -13,8 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tenantctl.adapters.api_errors import NO_ANSWER, api_errors
 from tenantctl.adapters.google.answers import explained, explaining
+from tenantctl.adapters.google.credentials import local_credentials
 from tenantctl.adapters.json_log import TRACE
-from tenantctl.adapters.telemetry import Telemetry
+from tenantctl.adapters.telemetry import Telemetry, google_telemetry
 from tenantctl.bootstrap import CloudWorld
 from tenantctl.bootstrap.telemetry import LOCATION, telemetry
 from tenantctl.config import Settings
@@ -157,6 +162,48 @@ def test_the_answers_of_apis_are_counted_by_code() -> None:
     assert {code: now[code] - before.get(code, 0) for code in ("503", NO_ANSWER)} == {"503": 1, NO_ANSWER: 1}
     points = kept().points(metrics.API_ERRORS.name)
     assert points[("code", "503"),].value == now["503"]
+
+
+def test_what_is_sent_to_google_is_what_opentelemetry_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To both addresses of its endpoint, as who we are, with the region that its points must name; all at the end."""
+    got: list[tuple[str, str | None, bytes]] = []
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append((self.path, self.headers["Authorization"], body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setattr("tenantctl.adapters.telemetry.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    try:
+        watching = google_telemetry("a-project", "us-south1", "execution/0", local_credentials("worker@example.com"))
+        plan = Plan("t1", "back up", (Step(Do.BACK_UP, "t1", "because"),))
+        with watching.plan(plan), watching.step(plan, plan.steps[0]):
+            watching.show({metrics.DUE: {"": 3}})
+        watching.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert {who for _, who, _ in got} == {"Bearer local:worker@example.com"}
+    sent = {path: body for path, _, body in got}
+    assert set(sent) == {"/v1/traces", "/v1/metrics"}
+    traces, measures = ExportTraceServiceRequest.FromString(sent["/v1/traces"]), sent["/v1/metrics"]
+    (resource,) = traces.resource_spans
+    said = {one.key: one.value.string_value for one in resource.resource.attributes}
+    assert said["cloud.region"] == "us-south1"
+    assert said["gcp.project_id"] == "a-project"
+    assert said["service.instance.id"] == "execution/0"
+    assert {span.name for scope in resource.scope_spans for span in scope.spans} == {"plan back up", "step back-up"}
+    (measured,) = ExportMetricsServiceRequest.FromString(measures).resource_metrics
+    names = {metric.name for scope in measured.scope_metrics for metric in scope.metrics}
+    assert {metrics.DUE.name, metrics.STEP_SECONDS.name} <= names <= {metric.name for metric in METRICS}
 
 
 def test_nothing_is_measured_unless_it_is_configured() -> None:

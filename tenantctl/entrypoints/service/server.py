@@ -33,6 +33,7 @@ def server_for(desk: Desk, gate: Gate, *, host: str, port: int) -> uvicorn.Serve
         port=port,
         access_log=False,  # the platform logs requests; ours would only repeat them
         log_level="warning",
+        log_config=None,  # its words go where ours go, in the same form
         server_header=False,
         timeout_keep_alive=KEPT_OPEN_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
