@@ -7,10 +7,12 @@ did not exit with 0. A person's shell is told more by the exit code than that: t
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tenantctl.engine.ending import Ending
 from tenantctl.model.errors import ExitCode
+
+if TYPE_CHECKING:
+    from tenantctl.engine.ending import Ending
 
 # An alarm or a full cap is told by its alarm, and waits for people: running again at once would find the same.
 A_RETRY_MAY_MEND: Final = frozenset({ExitCode.BUG, ExitCode.UNREACHABLE})
@@ -35,7 +37,7 @@ def is_on_cloud_run(environment: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def ended_by_sigterm(ending: Ending) -> Iterator[None]:
+def ended_by_sigterm(ending: "Ending") -> Iterator[None]:
     """Has SIGTERM tell the worker to end for as long as the block; what had the signal before has it again after."""
     before = signal.signal(signal.SIGTERM, lambda _number, _frame: ending.ask("SIGTERM"))
     try:
