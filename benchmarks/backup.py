@@ -22,7 +22,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, from wherever
 
 from benchmarks.backup_parts.building import benchmark_place
-from benchmarks.backup_parts.costs import Cost, processor_seconds_below
+from benchmarks.backup_parts.costs import Cost
 from benchmarks.backup_parts.place import Place
 from benchmarks.backup_parts.rivals import Rivals
 from benchmarks.backup_parts.road import road
@@ -54,7 +54,7 @@ def run_ours(place: Place, job: str, number: int, *uids: str) -> dict[str, Any]:
 def ours(place: Place, job: str, number: int, *uids: str) -> Ours:
     """Have the program do a job in a process of its own."""
     said = run_ours(place, job, number, *uids)
-    cost = Cost(said["wall"], said["processor"], said["memory"])
+    cost = Cost(said["wall"], said["processor"], said["memory"], said["servers"])
     return Ours(cost, said["size"], said.get("raw_size", 0), said["memory"] - said["memory_before"])
 
 
@@ -80,12 +80,23 @@ def big(place: Place, rivals: Rivals) -> Iterator[Row]:
     yield Row("big: BASE, processors", base.processor, "s")
     ratio = best.processor / base.processor
     yield compared("big: ours, processors, uploads included", best.processor, "s", ratio, (1.35, 1.20))
+    yield from _bounds("big", rivals.bare(place.big), base, best)
     direct = rivals.base_without_road(place.big)
     yield Row("big: BASE on the server's own socket, as nobody reaches it", direct.wall, "s", direct.wall / base.wall)
     yield from _others("big", rivals, place.big, base)
     yield Row("big: stored bytes, one copy, against BASE", mine[0].size / MEGABYTE, "MB", mine[0].size / stored)
     yield Row("big: peak memory of the dump", added, "MB", None, "<= 100 MB", "<= 64 MB", holds=added <= 100)
     yield Row("big: peak memory of its process, Python and all clients included", largest / MEGABYTE, "MB")
+
+
+def _bounds(what: str, bare: Cost, base: Cost, ours: Cost) -> Iterator[Row]:
+    """What bounds the time: `pg_dump` alone, and the processors that servers and cloud take from the same machine."""
+    yield Row(f"{what}: pg_dump alone, thrown away", bare.wall, "s", bare.wall / base.wall)
+    yield Row(f"{what}: BASE, processors of the servers meanwhile", base.servers, "s")
+    ratio = ours.servers / base.servers
+    yield Row(f"{what}: ours, processors of the servers and the cloud meanwhile", ours.servers, "s", ratio)
+    used, theirs = ours.processor + ours.servers, base.processor + base.servers
+    yield Row(f"{what}: ours, all processors of the machine", used, "s", used / theirs)
 
 
 def _others(what: str, rivals: Rivals, uid: str, base: Cost) -> Iterator[Row]:
@@ -112,6 +123,8 @@ def small(place: Place, rivals: Rivals) -> Iterator[Row]:
     yield Row("small: BASE, processors", base.processor, "s")
     ratio = best.processor / base.processor
     yield Row("small: ours, processors, uploads included", best.processor, "s", ratio)
+    bare = _best([rivals.bare(place.small) for _ in range(TURNS)])
+    yield from _bounds("small", bare, base, best)
     yield from _others("small", rivals, place.small, base)
     size = mine[0].size
     yield Row("small: stored bytes, against BASE", size / MEGABYTE, "MB", size / stored)
@@ -123,17 +136,21 @@ def small(place: Place, rivals: Rivals) -> Iterator[Row]:
 def fleet(place: Place, rivals: Rivals, count: int) -> Iterator[Row]:
     """Many small databases in one worker, against the cron script in a loop; in turns, half of them in each."""
     uids, half = place.fleet[:count], count // 2
-    loop, rate, share = 0.0, 0.0, 0.0
+    loop, rate, share, bare, mine = 0.0, 0.0, 0.0, Cost(0, 0), Cost(0, 0)
     for part in (uids[:half], uids[half:]):
         loop = max(loop, len(part) / rivals.cron_loop(part).wall)
-        before = processor_seconds_below(Path(place.folder))
+        bare = rivals.bare_at_once(part, AT_ONCE)
         mine = ours(place, "back-up-fleet", AT_ONCE, *part).cost
-        used = mine.processor + processor_seconds_below(Path(place.folder)) - before
         rate = max(rate, len(part) / mine.wall)
-        share = max(share, used / (mine.wall * (os.cpu_count() or 1)))
+        share = max(share, (mine.processor + mine.servers) / (mine.wall * (os.cpu_count() or 1)))
     yield Row(f"{count} small: the cron script in a loop", loop, "databases/s")
     yield Row(f"{count} small: ours, {AT_ONCE} at once", rate, "databases/s", rate / loop, ">= 3 x",
               holds=rate >= 3 * loop)  # fmt: skip
+    yield Row(f"{count} small: pg_dump alone, {AT_ONCE} at once, thrown away", half / bare.wall, "databases/s",
+              half / bare.wall / loop)  # fmt: skip
+    for who, cost in (("pg_dump alone", bare), ("ours", mine)):
+        yield Row(f"{count} small: {who}, processors a database, client's side", cost.processor / half, "s")
+        yield Row(f"{count} small: {who}, processors a database, servers and cloud", cost.servers / half, "s")
     goal = ">= 90 %"
     yield Row(f"{count} small: share of all processors that it and the cloud used", share * 100, "%", goal=goal)
 

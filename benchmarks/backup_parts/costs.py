@@ -15,18 +15,28 @@ _KILOBYTE: Final = 1024
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by the clock and of processors; and the most memory, in bytes, where it was looked at."""
+    """What something cost.
+
+    Attributes:
+        wall: seconds by the clock.
+        processor: processor seconds of the client's side.
+        memory: bytes at the most, where it was looked at.
+        servers: processor seconds that the servers and the local cloud used meanwhile, where it was looked at.
+    """
 
     wall: float
     processor: float
     memory: float = 0.0
+    servers: float = 0.0
 
     def __add__(self, other: Self) -> "Cost":
-        return Cost(self.wall + other.wall, self.processor + other.processor, max(self.memory, other.memory))
+        memory, servers = max(self.memory, other.memory), self.servers + other.servers
+        return Cost(self.wall + other.wall, self.processor + other.processor, memory, servers)
 
     def best(self, other: Self) -> "Cost":
         """The lesser of each: what others do on the machine meanwhile only ever adds."""
-        return Cost(min(self.wall, other.wall), min(self.processor, other.processor), max(self.memory, other.memory))
+        memory, servers = max(self.memory, other.memory), min(self.servers, other.servers)
+        return Cost(min(self.wall, other.wall), min(self.processor, other.processor), memory, servers)
 
 
 class Stopwatch:

@@ -7,18 +7,21 @@ the report says so.
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.backup_parts.building import superuser, superuser_address
-from benchmarks.backup_parts.costs import Cost, run
+from benchmarks.backup_parts.costs import Cost, processor_seconds_below, run
 from benchmarks.backup_parts.place import SOURCE, TARGET, Place, hosting_of
 from benchmarks.backup_parts.road import Road
 from tenantctl.pgbin import find_programs
 
 ROLE = "--role=cloudsqlsuperuser"
 BASE_LEVEL = 3
+_BARE = "pg_dump -Fc --compress=none | cat > /dev/null"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,23 @@ class Rivals:
         address = superuser_address(self.place.sockets, SOURCE, hosting_of(uid).database)
         line = self._with_programs(self.base_line(), FILE=file).replace(ROLE, f"--dbname={shlex.quote(address)}")
         return run(["sh", "-c", line], {})
+
+    def bare(self, uid: str) -> Cost:
+        """`pg_dump` alone, thrown away: nobody who dumps takes less."""
+        return self._dump(uid, self._with_programs(_BARE))
+
+    def bare_at_once(self, uids: Sequence[str], number: int) -> Cost:
+        """The same of many databases, so many at once."""
+        line, began = self._with_programs(_BARE), time.perf_counter()
+
+        def bare(uid: str) -> Cost:
+            return run(["sh", "-c", line], self.road.environment(hosting_of(uid).database))
+
+        before, servers = self.road.processor_seconds(), self._servers()
+        with ThreadPoolExecutor(number) as pool:
+            own = sum(cost.processor for cost in pool.map(bare, uids))
+        wall, road = time.perf_counter() - began, self.road.processor_seconds() - before
+        return Cost(wall, own + road, servers=self._servers() - servers)
 
     def own_compression(self, uid: str) -> int:
         """What `pg_dump -Fc` stores by itself: the rows compressed, the catalogue not."""
@@ -102,9 +122,13 @@ class Rivals:
 
     def _dump(self, uid: str, line: str) -> Cost:
         """A line's cost with that of its road."""
-        before = self.road.processor_seconds()
+        before, servers = self.road.processor_seconds(), self._servers()
         cost = run(["sh", "-c", line], self.road.environment(hosting_of(uid).database))
-        return cost + Cost(0, self.road.processor_seconds() - before)
+        return cost + Cost(0, self.road.processor_seconds() - before, servers=self._servers() - servers)
+
+    def _servers(self) -> float:
+        """What the servers and the cloud have used; the road names their folder too, and is none of them."""
+        return processor_seconds_below(Path(self.place.folder)) - self.road.processor_seconds()
 
     def _with_programs(self, line: str, **files: Path) -> str:
         """A line with the paths of programs and files in the place of their names."""
