@@ -4,7 +4,7 @@ In rounds, as a running machine's memory is carried from one host to another: a 
 of the target, must agree on every row that was still to be compared and that the log does not show as changed since the
 first of the two. What it shows as changed is what the next round compares. The first round reads everything; each later
 one reads, by their keys, the rows that changed while the last one went on. What is left after the last round, and what
-changes until the writers are out, is compared behind the fence (docs/decisions/0023).
+changes until the writers are out, is compared behind the fence (docs/decisions/0024).
 
 Tables without a key, those that were emptied, rewritten or altered since, and those with too many changes to remember,
 are compared whole, and behind the fence too if the log shows any change of them.

@@ -206,10 +206,13 @@ def test_while_it_is_fenced_and_after_the_cut_over(road: Road) -> None:
     The place that it has left may come and go: the tenant does not notice.
     """
     road.ask(stays=False)
-    for instance in (road.move.source_instance, road.move.instance):
-        road.killed("digests", instance)
-    # A session that was cut may be made anew before it is missed, and then the same turn goes on to the opening.
-    road.killed("open_logins", road.move.instance, copy_sequences=road.cut)
+    # While the copy is compared, and behind the fence.
+    for call in ("frozen", "copy_sequences"):
+        for instance in (road.move.source_instance, road.move.instance):
+            road.killed(call, instance)
+    road.cut_off("after_frozen")
+    # A session that was cut may be made anew before it is missed, and then the same turn goes on to the cut-over.
+    road.killed("after_set_verifier", road.move.instance, copy_sequences=road.cut)
     with pytest.raises(Refused, match="before the cut-over only"):
         request_undo(road.world, road.world.registry.tenant(road.tenant.uid), because="too late")
     road.killed("remove", road.move.source_instance)

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,10 @@ from tenantctl.model.tenant import Hosting
 from tenantctl.relocation import proving as proving_rounds
 from tenantctl.relocation.proving import Proving
 
-KEYS = tuple((name,) for name in "abcde")
+Write: TypeAlias = tuple[str, Key, str | None]
+Happens: TypeAlias = tuple[list[Write], int, str | None]
+
+KEYS: tuple[Key, ...] = tuple((name,) for name in "abcde")
 TABLES = ("one", "two")
 SOURCE, TARGET = Hosting("u", "tenants-1", "us-central1", 1), Hosting("u", "tenants-2", "europe-west1", 2)
 rows = st.builds(Rows, st.frozensets(st.sampled_from(KEYS)), st.booleans())
@@ -65,8 +68,8 @@ class History:
 
     source: dict[str, dict[Key, str]]
     target: dict[str, dict[Key, str]]
-    steps: list[tuple[list[tuple[str, Key, str | None]], int, str | None]]
-    log: list[tuple[str, Key, str | None]] = field(default_factory=list)
+    steps: list[Happens]
+    log: list[Write] = field(default_factory=list)
     applied: int = 0
     told: int = 0
     files: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
@@ -158,7 +161,7 @@ def _write(side: dict[str, dict[Key, str]], table: str, key: Key, value: str | N
 
 @given(tables, steps)
 def test_a_copy_that_follows_is_never_taken_for_another(
-    there: dict[str, dict[Key, str]], happens: list[tuple[list[tuple[str, Key, str | None]], int, str | None]]
+    there: dict[str, dict[Key, str]], happens: list[Happens]
 ) -> None:
     """Whatever is written, whenever, and however late it arrives."""
     history = History(there, {table: dict(found) for table, found in there.items()}, happens)
@@ -170,7 +173,7 @@ def test_a_copy_that_follows_is_never_taken_for_another(
 def test_no_wrong_copy_passes(
     there: dict[str, dict[Key, str]],
     copy: dict[str, dict[Key, str]] | None,
-    happens: list[tuple[list[tuple[str, Key, str | None]], int, str | None]],
+    happens: list[Happens],
 ) -> None:
     """What differed from the beginning and was not written over since is found, and what a rewrite has altered."""
     copy = copy or {table: dict(found) for table, found in there.items()}
@@ -182,10 +185,10 @@ def test_no_wrong_copy_passes(
 def test_each_round_leaves_what_changed_while_it_went_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """What changed during the first is compared by the second, and is not left for the fence."""
     monkeypatch.setattr(proving_rounds, "FEW_KEYS", 0)
-    quiet: tuple[list[tuple[str, Key, str | None]], int, str | None] = ([], 0, None)
-    busy = ([("one", key, "y") for key in KEYS], 0, None)
+    quiet: Happens = ([], 0, None)
+    busy: Happens = ([("one", key, "y") for key in KEYS], 0, None)
     for when in range(8):  # each time that the first round looks
-        there = {name: {("a",): "x"} for name in TABLES}
+        there: dict[str, dict[Key, str]] = {name: {("a",): "x"} for name in TABLES}
         steps = [quiet] * when + [busy]
         history = History(there, {table: dict(found) for table, found in there.items()}, steps[::-1])
         going, same = history.prove()
