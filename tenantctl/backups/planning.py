@@ -205,8 +205,8 @@ def plan_rotation(facts: Facts, policy: BackupsPolicy, *, now: datetime) -> Iter
     """What an active tenant's backups are proved by, as their turn comes."""
     newest = facts.newest_complete
     tenant = facts.tenant
-    due = restore_due(tenant.uid, facts.backups, policy.verification, since=tenant.created_at)
     unproved = newest is not None and newest.verified_level is not VerificationLevel.RESTORED
+    due = restore_due(tenant.uid, facts.backups, policy.verification, since=tenant.created_at) if unproved else now
     if newest is not None and unproved and due <= now and _is_restored_somewhere(facts, newest):
         yield verification_step(newest, f"a restore was due {rfc3339(due)}")
     elif (copy := unread_backup(newest)) is not None:
@@ -275,17 +275,21 @@ def copies_to_look_at(
 
     One that was never seen is not looked at ahead of its turn: until then, that it is not there proves nothing.
     """
-    known, places = [backup for backup in backups if not backup.is_settled], tuple(residues)
-    lacking = [backup for backup in known if backup.lacks_copies]
+    known, places, later = [backup for backup in backups if not backup.is_settled], tuple(residues), now + ahead
+    due = [
+        copy
+        for copy in unsettled_copies(known, places)
+        if next_sight(copy, policy) <= (now if copy.seen_at is None else later)
+    ]
+    if not due:  # as in nearly every plan: what is to be made again matters to nobody then
+        return
     repaired = {
         copy.residue_id
-        for one in lacking
+        for one in known
+        if one.lacks_copies
         for copy in missing_copies(one, places, policy, now=now, closed_regions=closed_regions)
     }
-    for copy in unsettled_copies(known, places):
-        until = now if copy.seen_at is None else now + ahead
-        if next_sight(copy, policy) <= until and copy.residue_id not in repaired:
-            yield copy
+    yield from (copy for copy in due if copy.residue_id not in repaired)
 
 
 def shred_moment(backup: Backup) -> datetime | None:

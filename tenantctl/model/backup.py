@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Final
+
+from tenantctl.model.remembered import remembered
 
 
 class RetentionClass(StrEnum):
@@ -35,6 +36,7 @@ class CopyState(StrEnum):
     ABSENT = "absent"  # never came to be, and was seen not to be there
 
 
+GONE: Final = frozenset({CopyState.LAPSED, CopyState.ABSENT})
 NOT_THERE: Final = frozenset({CopyState.INTENDED, CopyState.ABSENT, CopyState.LOST})
 
 
@@ -75,8 +77,7 @@ class Copy:
     @property
     def is_settled(self) -> bool:
         """Whether it is no more, or never was, and neither a key nor a hold of it is left: nothing is to be done."""
-        gone = self.state in {CopyState.LAPSED, CopyState.ABSENT}
-        return gone and self.wrapped_key is None and not self.may_be_held
+        return self.state in GONE and self.wrapped_key is None and self.hold_asked_at is None
 
     @property
     def may_be_held(self) -> bool:
@@ -135,27 +136,27 @@ class Backup:
     forced_row_security: tuple[str, ...] = ()  # tables whose FORCE was lifted for this dump; none once it is set again
     copies: tuple[Copy, ...] = ()
 
-    @cached_property
+    @remembered
     def is_settled(self) -> bool:
         """Whether it is made or failed, and all its copies are settled: most backups of a long life are."""
         return self.state is not BackupState.BEGUN and all(copy.is_settled for copy in self.copies)
 
-    @cached_property
+    @remembered
     def lacks_copies(self) -> bool:
         """Whether a copy that was intended is not there, as far as is known."""
         return any(copy.state in NOT_THERE for copy in self.copies)
 
-    @cached_property
+    @remembered
     def may_be_held(self) -> bool:
         """Whether the store of any copy may keep it past its age, because of a legal hold."""
         return any(copy.may_be_held for copy in self.copies)
 
-    @cached_property
+    @remembered
     def has_key(self) -> bool:
         """Whether the registry holds the wrapped key of any copy."""
         return any(copy.wrapped_key for copy in self.copies)
 
-    @cached_property
+    @remembered
     def lapses_at(self) -> datetime | None:
         """When the last of its copies reaches its age; None if it has none."""
         return max((copy.lapses_at for copy in self.copies), default=None)

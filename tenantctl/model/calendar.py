@@ -54,7 +54,7 @@ def week_slot(moment: datetime) -> str:
 
 def rfc3339(moment: datetime) -> str:
     """A moment as RFC 3339 in UTC, to the second, such as `2026-11-23T02:53:59Z`."""
-    return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def brief(duration: timedelta) -> str:

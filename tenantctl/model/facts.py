@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from tenantctl.model.anchor import RegistrySeen
 from tenantctl.model.backup import Backup, BackupState, Residue
@@ -10,6 +9,7 @@ from tenantctl.model.billing import SubscriptionSeen
 from tenantctl.model.decisions import Standing
 from tenantctl.model.move import Move
 from tenantctl.model.region import Placement
+from tenantctl.model.remembered import remembered
 from tenantctl.model.replication import ReplicationSeen
 from tenantctl.model.sighting import Sighting, Unreachable
 from tenantctl.model.tenant import Hosting, Tenant, marked_tenant
@@ -109,15 +109,16 @@ class Facts:
     replication: Sighting[ReplicationSeen] = NOT_LOOKED  # of a move that has not ended
     registry: RegistrySeen | Unreachable = NOT_LOOKED
     waiting: WaitingSeen | None = None  # of one that waits for room
+    adopts: str = ""  # of one that is requested: the name of the living database that it is to be
     subscription: Sighting[SubscriptionSeen] = NOT_LOOKED  # of one that may be destroyed next
     standing: Standing | None = None  # nobody asked: what rests on it does not happen
 
-    @cached_property
+    @remembered
     def unsettled(self) -> tuple[Backup, ...]:
         """The backups of which anything is left to look at, to make again or to shred; few of a long life's many."""
         return tuple([backup for backup in self.backups if not backup.is_settled])
 
-    @cached_property
+    @remembered
     def newest_complete(self) -> Backup | None:
         """The complete backup that was begun last."""
         return next((backup for backup in reversed(self.backups) if backup.state is BackupState.COMPLETE), None)

@@ -33,8 +33,8 @@ WORK: Final = (
     Mutant(
         "a copy that may still be sealed is looked for ahead of its time",
         CARE,
-        "until = now if copy.seen_at is None else now + ahead",
-        "until = now + ahead",
+        "<= (now if copy.seen_at is None else later)",
+        "<= later",
         BY_FINDINGS,
     ),
     Mutant(
