@@ -27,11 +27,11 @@ def steps(company: Company, name: str, kind: str = "step-begun") -> Counter[tupl
 
 
 def test_two_workers_do_no_step_twice() -> None:
-    """Two sweeps at once over many tenants: the journal of each shows every step begun once, and ended once."""
+    """Two sweeps at once over many tenants, three at a time each: the journal of each shows every step begun once, and ended once."""
     with throw_away_company() as company:
         names = [f"tenant-{number}" for number in range(TENANTS)]
         _request_all(company, names)
-        workers = [company.start("run") for _ in range(2)]
+        workers = [company.start("run", "--at-once", "3") for _ in range(2)]
         turns = [[json.loads(line) for line in worker.communicate(timeout=300)[0].splitlines()] for worker in workers]
         assert [worker.returncode for worker in workers] == [0, 0]
         served = [{line["uid"] for line in lines if line["kind"] == "tenant"} for lines in turns]

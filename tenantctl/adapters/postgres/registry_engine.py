@@ -16,8 +16,8 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from tenantctl.model.errors import Refused, TenantctlError, Transient
 
 APPLICATION_NAME: Final = "tenantctl"
-POOL_SIZE: Final = 2
-POOL_SIZE_MAX: Final = 6  # a worker, its heartbeat, and a request or two
+POOL_SIZE: Final = 10  # as many as a worker has tenants at work, and a few: opened when needed, and kept
+POOL_SIZE_MAX: Final = 24  # each of them in a transaction, its heartbeat, and a look in between
 POOL_WAIT_SECONDS: Final = 30
 RECYCLE_SECONDS: Final = 1800
 

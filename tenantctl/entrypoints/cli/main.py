@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "serve": ("serve", "serve", "Take billing's events over HTTP."),
     "unfreeze": ("freeze", "unfreeze", "Let deactivation and destruction go on."),
     "tenant": ("tenant", "tenant", "Create, list, explain, cancel and reinstate tenants."),
+    "work": ("workload", "work", "What is due, at work, failing or parked; retry and park."),
 }
 
 EXIT_CODES: Final = """

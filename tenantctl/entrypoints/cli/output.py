@@ -65,6 +65,11 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
 
 
+def json_line(value: object) -> str:
+    """Return a value as one line of JSON, in the words of `print_json`."""
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
 def rfc3339(moment: datetime) -> str:
     """Return an aware moment as RFC 3339 in UTC, with `Z`, and microseconds only where there are some.
 

@@ -12,6 +12,7 @@ from tenantctl.entrypoints.cli.output import Output, output_option, print_json
 if TYPE_CHECKING:
     from tenantctl.adapters.telemetry import Telemetry
     from tenantctl.entrypoints.cli.progress import Progress
+    from tenantctl.model.plan import Duty
     from tenantctl.ports.world import World
 
 ANCHORING: Final = ("destroy", "audit")  # the duties that also write anchors
@@ -86,8 +87,7 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, at_once: in
             world, duty=only, tenant=uid, ending=ending, progress=progress.step, observer=watching, at_once=places
         )
         count, code = follow(turns, progress)
-        if uid and not count and (parking := world.registry.work_item(uid).parking):
-            progress.note(f"{tenant} is parked: {parking.because}. To take it up again: tenantctl work unpark {tenant}")
+        why_not = "" if count else _why_nothing(world, uid, only)
         if tenant is None and not ending.is_asked:
             world.registry.alarm_parked(within=timedelta(days=world.policies.lifecycle.destroy_within_days))
         if tenant is None and duty in {None, *ANCHORING} and not ending.is_asked:
@@ -99,8 +99,21 @@ def run(tenant: str | None, duty: str | None, begin_for: str | None, at_once: in
     if ending.is_asked:
         progress.note("tenantctl: told to end; what was at work is handed back, and the next run goes on with it.")
     elif not count:
-        progress.note("Nothing is due.")
+        progress.note(why_not)
     return exit_code(code, as_job=is_job(os.environ))
+
+
+def _why_nothing(world: "World", uid: str | None, duty: "Duty | None") -> str:
+    """Why a run found no tenant to begin with."""
+    from tenantctl.ports.work import WorkState
+
+    if uid is not None:
+        item = world.registry.work_item(uid)
+        if item.parking is not None:
+            return f"{item.label} is parked: {item.parking.because}. To take it up: tenantctl work unpark {item.label}"
+    elif duty is None and world.registry.work_items(states=[WorkState.DUE], limit=1):
+        return "What is due lies where as many are leased as may be; it is taken up as they end: tenantctl work list"
+    return "Nothing is due."
 
 
 def _measure(world: "World", watching: "Telemetry", progress: "Progress") -> None:
