@@ -24,6 +24,10 @@ class Rows:
     def __contains__(self, key: Key) -> bool:
         return (key in self.keys) is not self.but
 
+    def __bool__(self) -> bool:
+        """Whether there may be any."""
+        return self.but or bool(self.keys)
+
     def __or__(self, other: "Rows") -> "Rows":
         """The rows of both."""
         match self.but, other.but:

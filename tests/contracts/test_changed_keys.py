@@ -148,6 +148,16 @@ def test_what_no_log_tells_of_is_seen_by_the_tables_shape(move: Move) -> None:
         assert log.read() == {}
 
 
+def test_more_keys_than_are_remembered_are_all_rows(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also within one transaction, which may be a large one."""
+    monkeypatch.setattr(changed_keys, "KEYS_MAX", 100)
+    with move.replication.changes(move.source) as log:
+        move.run(move.source, "UPDATE orders SET said = 'many' WHERE id <= 1000; UPDATE parts SET said = 'few'")
+        told = log.read()
+    assert (told["public.orders"], told["public.parts_one"].but) == (ALL_ROWS, False)
+    move.catch_up()
+
+
 def test_open_transactions_are_waited_for(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not for ever; and one that ended while it was waited for is in every snapshot after it."""
     monkeypatch.setattr(changed_keys, "_BEGIN_SECONDS", 0.3)

@@ -11,6 +11,7 @@ from tenantctl.adapters.memory.replication import MemoryReplication
 from tenantctl.adapters.postgres.replication import PostgresReplication
 from tenantctl.model.errors import NotFound, Refused, TenantctlError, Transient
 from tenantctl.model.replication import ReplicationSeen
+from tenantctl.model.row_sets import ALL_ROWS, NO_ROWS
 from tenantctl.model.sighting import Present, Unreachable
 from tenantctl.model.tenant import Hosting
 from tenantctl.ports.replication import Replication
@@ -117,6 +118,33 @@ def test_rows_follow_until_the_fence_and_both_sides_are_the_same(moving: Moving)
     assert moving.place.databases.digests(moving.target) == there
 
 
+def test_what_changes_is_told_once_and_a_snapshot_stays_what_it_is(moving: Moving) -> None:
+    """Everything that was committed before a call, by that call or an earlier one; and both sides by the same sums."""
+    with pytest.raises(NotFound), moving.replication.changes(moving.source):
+        pass
+    moving.begin()
+    moving.wait_until(moving.is_in_step)
+    with moving.replication.changes(moving.source) as log:
+        assert "public.orders" in log.shapes
+        assert not any(log.read().values())
+        moving.place.fill(moving.source, "orders", ["three"])
+        with moving.replication.frozen(moving.source) as here:
+            assert here.shapes == log.shapes
+            moving.place.fill(moving.source, "orders", ["four"])
+            seen = here.sums({"public.orders": ALL_ROWS, "public.nowhere": ALL_ROWS})
+        assert {table: digest.rows for table, digest in seen.items()} == {"public.orders": 3}
+        told = log.read()["public.orders"]
+        assert ("three",) in told
+        assert ("four",) in told
+        assert not any(log.read().values())
+    position = moving.replication.mark(moving.source)
+    moving.wait_until(lambda: moving.replication.has_reached(moving.source, position))
+    for hosting in moving.ways:
+        with moving.replication.frozen(hosting) as side:
+            assert side.sums({"public.orders": ALL_ROWS}) == moving.place.databases.digests(moving.source)
+            assert side.sums({"public.orders": NO_ROWS})["public.orders"].rows == 0
+
+
 def test_1_every_call_may_be_repeated(moving: Moving) -> None:
     """The second time changes nothing, and `remove` of what is gone neither."""
     digest = moving.replication.schema_digest(moving.source)
@@ -183,8 +211,13 @@ def test_5_what_does_not_answer_is_transient(moving: Moving) -> None:
     """And nobody waits for a position that no slot reads to."""
     with pytest.raises(NotFound):
         moving.replication.has_reached(moving.source, "0/1")
-    with moving.silent("source") as (source, target), pytest.raises((Transient, NotFound)):
-        moving.replication.copy_schema(source, target)
+    with moving.silent("source") as (source, target):
+        with pytest.raises((Transient, NotFound)):
+            moving.replication.copy_schema(source, target)
+        with pytest.raises((Transient, NotFound)), moving.replication.changes(source):
+            pass
+        with pytest.raises((Transient, NotFound)), moving.replication.frozen(source):
+            pass
 
 
 def test_what_is_there_is_told(moving: Moving) -> None:

@@ -21,7 +21,7 @@ from tenantctl.adapters.postgres.control import Session
 from tenantctl.adapters.postgres.digests import list_tables
 from tenantctl.adapters.postgres.keyed_tables import KeyedTable, describe
 from tenantctl.model.errors import NotFound, Transient
-from tenantctl.model.row_sets import ALL_ROWS, ByTable, Key, Rows
+from tenantctl.model.row_sets import ALL_ROWS, KEYS_MAX, ByTable, Key, Rows
 from tenantctl.model.tenant import Hosting
 
 _BEGIN_SECONDS: Final = 60  # for transactions of the whole instance that were open before
@@ -107,9 +107,8 @@ class Messages:
             key = tuple(value.decode(self._encoding) for value in values if isinstance(value, bytes))
         except UnicodeDecodeError:  # a database without an encoding holds any bytes
             key = ()
-        if len(key) == len(values):
-            keys.add(key)
-        else:
+        keys.add(key)
+        if len(key) != len(values) or len(keys) > KEYS_MAX:
             self._all_of(number)
 
     def _all_of(self, number: int) -> None:
