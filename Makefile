@@ -33,11 +33,12 @@ simulate: $(STAMP) ## Live through many tenants' years with faults (YEARS=100 SE
 mutants: $(STAMP) ## Plant known mistakes in a copy of the code, and see that each is found
 	@$(BIN)/python -m tests.simulation.mutants
 
-check: $(STAMP) ## Check format, lint, types and the contracts of the house
+check: $(STAMP) ## Check format, lint, types, the contracts of the house and the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: $(STAMP) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
@@ -49,9 +50,12 @@ docs: $(STAMP) ## Write the parts of docs/ that come from the code
 bench: $(STAMP) ## Run every benchmark, each with its ratios
 	@missed=0; for file in $(BENCHMARKS); do $(BIN)/python $$file || missed=1; done; exit $$missed
 
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
 lock: ## Pin every dependency anew, with hashes (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra local --extra s3 --extra service --extra telemetry --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) --extra local --extra s3 --extra service --extra telemetry --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) --extra s3 --extra service --extra telemetry -c requirements.lock pyproject.toml -o requirements-run.lock
+	$(LOCK) --group image -c requirements.lock -o requirements-build.lock
 
 clean: ## Remove the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
