@@ -27,7 +27,7 @@ _DESCRIBED: Final = """
             WHERE r.prrelid = c.oid AND p.pubname = ANY (%(publications)s))
         THEN concat_ws(' ', c.oid, c.relfilenode, columns.numbers, '/', key.numbers) END,
         CASE WHEN key.usable THEN key.names ELSE '{}' END, key.quoted, key.arrays, key.collations
-    FROM unnest(%(tables)s::text[]) AS named (name) JOIN pg_class c ON c.oid = named.name::regclass, LATERAL (
+    FROM unnest(%(tables)s::text[]) AS named (name) JOIN pg_class c ON c.oid = to_regclass(named.name), LATERAL (
         SELECT string_agg(attnum::text, ' ' ORDER BY attnum) AS numbers
         FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) columns, LATERAL (
         SELECT string_agg(a.attnum::text, ' ' ORDER BY a.attnum) AS numbers,
@@ -67,7 +67,7 @@ class KeyedTable:
 
 
 def describe(session: Session, tables: Sequence[Table], publications: Sequence[str]) -> dict[str, KeyedTable]:
-    """These tables by their quoted names, as the session's transaction sees them."""
+    """These tables by their quoted names, as the session's transaction sees them; those that are gone are left out."""
     asked = {"tables": [table.name for table in tables], "publications": list(publications)}
     return {
         name: KeyedTable(name, number, shape, *map(tuple, (key, quoted or (), arrays or (), collations or ())))
