@@ -27,6 +27,8 @@ DATABASES_LOOKS: Final = (
     "look_at_logins",
     "look_prepared",
     "look_empty",
+    "inspect_foreign",
+    "look_adopted",
     "forced_row_security",
 )
 IMPORTS_LOOKS: Final = ("read",)

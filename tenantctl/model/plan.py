@@ -20,6 +20,7 @@ class Do(StrEnum):
     PLACE = "place"
     CREATE_ROLES = "create-roles"
     CREATE_DATABASE = "create-database"
+    ADOPT_DATABASE = "adopt-database"
     PREPARE_DATABASE = "prepare-database"
     RESTORE_DATA = "restore-data"
     OPEN_LOGINS = "open-logins"
@@ -86,6 +87,7 @@ DUTY_OF: dict[Do, Duty] = {
     Do.PLACE: Duty.PROVISION,
     Do.CREATE_ROLES: Duty.PROVISION,
     Do.CREATE_DATABASE: Duty.PROVISION,
+    Do.ADOPT_DATABASE: Duty.PROVISION,
     Do.PREPARE_DATABASE: Duty.PROVISION,
     Do.RESTORE_DATA: Duty.RESTORE,
     Do.OPEN_LOGINS: Duty.PROVISION,

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
@@ -177,7 +178,7 @@ class Placement:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Placement":
         """Read what `to_plain` wrote; KeyError or TypeError where it did not."""
-        fields = dict(plain)
+        fields = {field.name: plain[field.name] for field in fields_of(cls)}  # more may stand beside it
         fields["place"] = Place(**fields["place"])
         fields["candidates"] = tuple(Candidate(**candidate) for candidate in fields["candidates"])
         return cls(**fields)

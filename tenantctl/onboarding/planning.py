@@ -88,7 +88,11 @@ def _making(facts: Facts, *, with_data: bool) -> Iterator[Step]:
     uid, hosting, origin = tenant.uid, tenant.hosting, tenant.restored_from
     if origin is None or not (facts.prepared or tenant.restored_at):
         yield Step(Do.CREATE_ROLES, uid, f"an owner that cannot log in, and a closed login, on {hosting.instance}")
-        yield Step(Do.CREATE_DATABASE, uid, f"with its marker, on {hosting.instance} in {hosting.region}")
+        if facts.adopts:
+            reason = f"its marker, its owner and its name, on {hosting.instance}; its data as it is"
+            yield Step(Do.ADOPT_DATABASE, uid, reason)  # its name may be its customer's: no word of it in the journal
+        else:
+            yield Step(Do.CREATE_DATABASE, uid, f"with its marker, on {hosting.instance} in {hosting.region}")
         yield Step(Do.PREPARE_DATABASE, uid, "schema owner, and the extensions asked for")
     if origin is not None and tenant.awaits_data and with_data:
         yield Step(Do.RESTORE_DATA, uid, f"from backup {origin.backup_id} of tenant {origin.tenant_uid}")

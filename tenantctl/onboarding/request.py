@@ -51,7 +51,7 @@ def request_tenant(
     answers, regions = geocode(based_in), world.policies.regions
     # Asked first without regard to room: which place is meant must not depend on where there happens to be some.
     plan_placement(answers, catalogue, regions, None, keep_in=keep_in, may_wait=True)
-    answers = _most_populous(answers)
+    answers = most_populous(answers)
     demand = Demand(limit, headroom_percent=regions.capacity.headroom_percent)
     for _ in range(PLACINGS_MAX):
         room = room_left(queue(world.registry), Room(tuple(world.registry.instances())), catalogue, regions)
@@ -100,7 +100,7 @@ def _allowed(world: World, connection_limit: int | None, extensions: Sequence[st
     return limit
 
 
-def _most_populous(answers: PlaceAnswers) -> PlaceAnswers:
+def most_populous(answers: PlaceAnswers) -> PlaceAnswers:
     """The place that stands for all that was meant, once it is known that they have the same closest region."""
     first = answers.answers[0]
     return replace(answers, answers=(replace(first, places=first.places[:1]),))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from tenantctl.model.adoption import ForeignSeen
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import Transient
 from tenantctl.model.facts import Census, DatabaseSeen, LoginsSeen
@@ -126,6 +127,22 @@ class Databases(Protocol):
         Raises:
             Refused: the database is not empty, or the archive does not restore; what came so far stays in it.
             Transient: the instance, or whatever gives the chunks, went away meanwhile; likewise.
+        """
+
+    def inspect_foreign(self, instance: str, database: str) -> Sighting[ForeignSeen]:
+        """What is in a database of any name, as far as it decides whether it can be adopted."""
+
+    def look_adopted(self, hosting: Hosting) -> bool:
+        """Whether `adopt` has been carried out in full: nothing is anybody else's, and nobody else may enter."""
+
+    def adopt(self, hosting: Hosting, database: str) -> None:
+        """Makes the database of this name the tenant's: its marker first, then its name, who may enter, its owner.
+
+        The tenant's roles must be there. Nothing of its data is changed; its sessions are ended.
+
+        Raises:
+            Refused: it bears another's comment, or is not there.
+            Transient: its sessions do not end.
         """
 
     def digests(self, hosting: Hosting) -> Mapping[str, TableDigest]:

@@ -36,7 +36,8 @@ class NewTenant:
     `explanation` is the placement's own JSON object, stored as it is; `evidence`
     is journalled with the request, and is JSON too. One that `waits` gets no
     instance yet, and its region is the one that it hopes for. From `trial_ends_at`
-    on it is leaving. `size` is of the data that it comes with, in bytes.
+    on it is leaving. `size` is of the data that it comes with, in bytes. Where an
+    `instance` is named, it goes there or nowhere.
     """
 
     uid: str
@@ -55,6 +56,7 @@ class NewTenant:
     headroom_percent: int = 0
     waits: bool = False
     trial_ends_at: datetime | None = None
+    instance: str = ""
 
 
 @dataclass(frozen=True)

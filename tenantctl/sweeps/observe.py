@@ -9,6 +9,7 @@ from tenantctl.model.move import closed_regions, open_move
 from tenantctl.model.plan import Plan
 from tenantctl.model.sighting import Present, Sighting
 from tenantctl.model.tenant import Tenant, Wanted
+from tenantctl.onboarding.adopting import adopted_name
 from tenantctl.onboarding.former import look_at_formers
 from tenantctl.onboarding.waiting import look_at_waiting
 from tenantctl.ports.world import World
@@ -54,6 +55,7 @@ def observe(world: World, tenant: Tenant) -> Facts:
         prepared=_is_prepared(world, tenant, database),
         formers=look_at_formers(world, tenant, residues) if tenant.state in REMEMBERING else (),
         waiting=None if placed or tenant.state is not State.REQUESTED else look_at_waiting(world, tenant),
+        adopts=adopted_name(world, tenant) if placed and tenant.state is State.REQUESTED else "",
         standing=standing,
     )
 

@@ -23,6 +23,7 @@ from tenantctl.model.tenant import Tenant
 from tenantctl.offboarding import destruction
 from tenantctl.offboarding import steps as leaving
 from tenantctl.onboarding import steps as arriving
+from tenantctl.onboarding.adopting import AdoptDatabase
 from tenantctl.onboarding.former import CloseFormer, ProveFormerGone
 from tenantctl.ports.world import World
 from tenantctl.relocation import steps as moving
@@ -35,6 +36,7 @@ ACTIONS: Final[Actions] = {
     Do.PLACE: arriving.Place(),
     Do.CREATE_ROLES: arriving.CreateRoles(),
     Do.CREATE_DATABASE: arriving.CreateDatabase(),
+    Do.ADOPT_DATABASE: AdoptDatabase(),
     Do.PREPARE_DATABASE: arriving.PrepareDatabase(),
     Do.RESTORE_DATA: RestoreData(),
     Do.OPEN_LOGINS: arriving.OpenLogins(),

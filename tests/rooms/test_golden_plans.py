@@ -99,6 +99,10 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
         facts_of(leaving(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone()),
         CANCELLED,
     ),
+    "requested-adopting": (
+        facts_of(tenant(State.REQUESTED), database=Gone(), roles=Gone(), logins=Gone(), adopts="shop"),
+        CREATED,
+    ),
     "requested-unreachable": (facts_of(tenant(State.REQUESTED), database=SILENT, roles=SILENT, logins=SILENT), CREATED),
     "active-first-backup": (facts_of(tenant(State.ACTIVE)), CREATED),
     "active-backup-due": (facts_of(tenant(State.ACTIVE), backups=KEPT), NIGHT),

@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from tenantctl.adapters.memory import adopting
 from tenantctl.adapters.memory.archives import FIRST_LINE, LAST_LINE, MemoryDump, digest_of, refill
+from tenantctl.model.adoption import ForeignSeen
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, Transient
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
@@ -33,6 +35,7 @@ class MemoryDatabase:
     extensions: set[str] = field(default_factory=lambda: {"plpgsql"})
     forced: set[str] = field(default_factory=set)
     public: bool = True
+    owners: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -175,6 +178,21 @@ class MemoryDatabases:
         if hosting.login in instance.roles:
             instance.roles[hosting.login].can_log_in = False
             instance.roles[hosting.login].sessions = 0
+
+    def inspect_foreign(self, instance: str, database: str) -> Sighting[ForeignSeen]:
+        """See the port."""
+        if not self.instances[instance].reachable:
+            return _silent(instance)
+        found = self.instances[instance].databases.get(database)
+        return Gone() if found is None else Present(adopting.seen_of(found))
+
+    def look_adopted(self, hosting: Hosting) -> bool:
+        """See the port."""
+        return adopting.is_adopted(self.instances.answering(hosting.instance), hosting)
+
+    def adopt(self, hosting: Hosting, database: str) -> None:
+        """See the port."""
+        adopting.adopt(self.instances.answering(hosting.instance), hosting, database)
 
     def set_password(self, hosting: Hosting, password: str) -> None:
         """See the port."""

@@ -73,7 +73,7 @@ class MemoryRegistry(MemoryAuditBook, MemoryWorkBook):
                 raise uid_used(new.uid)
             now = self.now()
             demand = Demand(new.connection_limit, new.size, new.headroom_percent)
-            instance = "" if new.waits else self._shelf.emptiest_instance(new.region, demand).name
+            instance = "" if new.waits else self._shelf.emptiest_instance(new.region, demand, only=new.instance).name
             tenant = _requested(new, instance, now)
             kind = IntentKind.CREATE
             intent = Intent(1, new.uid, kind, new.cause, new.instructing_party, now, now, self._actor)

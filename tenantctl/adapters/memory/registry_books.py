@@ -226,13 +226,14 @@ class Shelf:
             tenants = (book.tenant for book in self.books.values())
             return next((one for one in tenants if one.name == name and one.state not in DEAD), None)
 
-    def emptiest_instance(self, region: str, demand: Demand, *, leaves: str = "") -> Instance:
+    def emptiest_instance(self, region: str, demand: Demand, *, leaves: str = "", only: str = "") -> Instance:
         """The instance that a tenant of a region goes to, by what is placed there now; `lock` keeps it so.
 
         Raises:
             NoRoom: none has any.
         """
         hosting = [one for one in self.counted_instances() if one.region == region and one.role is InstanceRole.TENANTS]
+        hosting = [one for one in hosting if only in {"", one.name}]
         return emptiest_or_refuse(region, hosting, demand, leaves=leaves)
 
     def counted_instances(self) -> list[Instance]:

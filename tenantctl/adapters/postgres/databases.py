@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 
-from tenantctl.adapters.postgres import roles
+from tenantctl.adapters.postgres import adopting, roles
 from tenantctl.adapters.postgres.control import HOME, OnInstances, Session
 from tenantctl.adapters.postgres.digests import digest, list_tables
 from tenantctl.adapters.postgres.dump import dump_database
@@ -25,6 +25,7 @@ from tenantctl.adapters.postgres.markers import (
     refuse_unless_ours,
 )
 from tenantctl.adapters.postgres.refill import is_empty, refill
+from tenantctl.model.adoption import ForeignSeen
 from tenantctl.model.backup import TableDigest
 from tenantctl.model.errors import NotFound, Refused, TenantctlError
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
@@ -216,6 +217,25 @@ class PostgresDatabases(OnInstances):
     def restore(self, hosting: Hosting, chunks: Iterator[bytes], *, source: Hosting) -> Sequence[str]:
         """See the port."""
         return refill(self._sessions, self._control, hosting, chunks, source=source)
+
+    def inspect_foreign(self, instance: str, database: str) -> Sighting[ForeignSeen]:
+        """See the port."""
+        try:
+            return Present(adopting.inspect_foreign(self._control, instance, database))
+        except NotFound:
+            return Gone()
+        except TenantctlError as error:
+            return Unreachable(error.sentence)
+
+    def look_adopted(self, hosting: Hosting) -> bool:
+        """See the port."""
+        return adopting.look_adopted(self._control, hosting)
+
+    def adopt(self, hosting: Hosting, database: str) -> None:
+        """See the port."""
+        with self._control.on(hosting.instance) as session:
+            self._refuse_without_role(session, hosting, hosting.owner)
+        adopting.adopt(self._control, hosting, database)
 
     def digests(self, hosting: Hosting) -> Mapping[str, TableDigest]:
         """See the port."""

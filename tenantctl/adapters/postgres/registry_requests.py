@@ -43,7 +43,7 @@ _ASKING = insert(schema.intents).returning(schema.intents)
 def request_tenant(connection: Connection, new: NewTenant) -> Tenant:
     """Places and writes a tenant; two requests for one region wait for each other, so neither overfills an instance."""
     demand = Demand(new.connection_limit, new.size, new.headroom_percent)
-    instance = None if new.waits else emptiest_instance(connection, new.region, demand)
+    instance = None if new.waits else emptiest_instance(connection, new.region, demand, only=new.instance)
     tenant = _insert_tenant(connection, new, instance)
     connection.execute(
         insert(schema.intents).values(
@@ -151,8 +151,12 @@ def append(connection: Connection, uid: str, event: str, body: Mapping[str, Any]
     connection.execute(_APPENDING, values)
 
 
-def emptiest_instance(connection: Connection, region: str, demand: Demand, *, leaves: str = "") -> Instance:
+def emptiest_instance(
+    connection: Connection, region: str, demand: Demand, *, leaves: str = "", only: str = ""
+) -> Instance:
     """The instance that a tenant of a region goes to, never the one that it leaves; its room is kept meanwhile.
+
+    Of those that there are, `only` one is asked, where one is named.
 
     Raises:
         NoRoom: none has any.
@@ -162,6 +166,7 @@ def emptiest_instance(connection: Connection, region: str, demand: Demand, *, le
     connection.execute(lock.order_by(columns.name).with_for_update(key_share=True)).all()
     # Counted by a statement of its own, so that it sees what those before us in the queue have committed.
     hosting = [one for one in registry_reads.instances(connection, region) if one.role is InstanceRole.TENANTS]
+    hosting = [one for one in hosting if only in {"", one.name}]
     return emptiest_or_refuse(region, hosting, demand, leaves=leaves)
 
 

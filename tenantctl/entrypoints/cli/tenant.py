@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tenantctl.entrypoints.cli.adoption import adopt
 from tenantctl.entrypoints.cli.arrival import cause_option, convert, create, party_option, wait_option
 from tenantctl.entrypoints.cli.move import move_command
 from tenantctl.entrypoints.cli.output import Output, output_option, print_json, print_table
@@ -23,6 +24,7 @@ def tenant() -> None:
 
 
 tenant.add_command(create)
+tenant.add_command(adopt)
 tenant.add_command(convert)
 tenant.add_command(export_command)
 tenant.add_command(import_command)
