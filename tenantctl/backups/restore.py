@@ -168,7 +168,7 @@ def _choose_copy(work: Work, backup: Backup, region: str | None) -> tuple[Copy, 
     In the same region where there is one; never where the tenant's bytes go no more.
     """
     world, closed = work.world, regions_left(work)
-    instances = [instance for instance in world.registry.instances() if instance.role is InstanceRole.VERIFY]
+    instances = world.registry.instances(role=InstanceRole.VERIFY)
     copies = [copy for copy in backup.copies if copy.state is CopyState.WRITTEN and region in {None, copy.region}]
     if copies and all(copy.region in closed for copy in copies):
         raise Refused(

@@ -10,7 +10,7 @@ from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import Event, State
-from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Origin, Tenant
+from tenantctl.model.tenant import Instance, InstanceRole, InstanceState, Intent, IntentKind, Origin, Tenant
 from tenantctl.ports.anchors import AnchorBook
 from tenantctl.ports.audits import AuditBook
 from tenantctl.ports.moves import MoveBook, MoveWrites
@@ -284,8 +284,11 @@ class Registry(AnchorBook, AuditBook, MoveBook, WorkBook, Protocol):
 
     # Instances
 
-    def instances(self) -> Sequence[Instance]:
-        """The instances that tenantctl uses, each with what the tenants placed on it take."""
+    def instances(self, *, role: InstanceRole | None = None) -> Sequence[Instance]:
+        """The instances that tenantctl uses, of one role or of all, each with what the tenants placed on it take.
+
+        Those of role verify have none placed on them, and cost nothing to count.
+        """
 
     def add_instance(self, instance: Instance) -> None:
         """Writes an instance, or other limits of one that is known, whose state stays as it is.

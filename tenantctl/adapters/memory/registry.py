@@ -33,7 +33,7 @@ from tenantctl.model.capacity import Demand
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move
-from tenantctl.model.tenant import Hosting, Instance, InstanceState, Intent, IntentKind, Tenant
+from tenantctl.model.tenant import Hosting, Instance, InstanceRole, InstanceState, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
@@ -224,9 +224,9 @@ class MemoryRegistry(MemoryAuditBook, MemoryWorkBook):
 
     # Instances
 
-    def instances(self) -> Sequence[Instance]:
+    def instances(self, *, role: InstanceRole | None = None) -> Sequence[Instance]:
         """The instances that tenantctl uses, by name."""
-        return self._shelf.counted_instances()
+        return [one for one in self._shelf.counted_instances() if role in {None, one.role}]
 
     def add_instance(self, instance: Instance) -> None:
         """Writes an instance, or other limits of one that is known."""

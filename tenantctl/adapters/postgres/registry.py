@@ -20,7 +20,7 @@ from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import Move
-from tenantctl.model.tenant import Instance, InstanceState, Intent, IntentKind, Tenant
+from tenantctl.model.tenant import Instance, InstanceRole, InstanceState, Intent, IntentKind, Tenant
 from tenantctl.ports.registry import Alarm, FencedWrites, Lease, NewTenant, Waiting
 
 
@@ -165,10 +165,10 @@ class PostgresRegistry(PostgresAuditBook, PostgresWorkBook):
 
     # Instances
 
-    def instances(self) -> Sequence[Instance]:
+    def instances(self, *, role: InstanceRole | None = None) -> Sequence[Instance]:
         """The instances that tenantctl uses, by name."""
         with self._statement() as connection:
-            return registry_reads.instances(connection)
+            return registry_reads.instances(connection, role=role)
 
     def add_instance(self, instance: Instance) -> None:
         """Writes an instance, or other limits of one that is known."""

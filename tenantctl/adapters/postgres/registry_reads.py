@@ -20,7 +20,7 @@ from tenantctl.adapters.registry_rules import DEAD, unknown_backup, unknown_tena
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import State
-from tenantctl.model.tenant import Instance, Intent, Tenant
+from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
 from tenantctl.ports.registry import Alarm, Lease, Waiting
 
 _tenants = schema.tenants.c
@@ -152,8 +152,10 @@ def chains(connection: Connection) -> Sequence[str]:
     return sorted(connection.scalars(union(of_heads, of_entries)))
 
 
-def instances(connection: Connection, region: str | None = None) -> Sequence[Instance]:
-    """Instances by name, of all regions or of one, each with what the tenants placed on it take."""
+def instances(
+    connection: Connection, region: str | None = None, *, role: InstanceRole | None = None
+) -> Sequence[Instance]:
+    """Instances by name, of all regions and roles or of one, each with what the tenants placed on it take."""
     columns, coming = schema.instances.c, schema.moves.c
     takes = (_tenants.connection_limit, _tenants.size)
     # Two questions, each with an index of its own: an OR of them would read the whole fleet for every instance.
@@ -178,5 +180,7 @@ def instances(connection: Connection, region: str | None = None) -> Sequence[Ins
     question = select(schema.instances, placed).join(placed, true()).order_by(columns.name.collate("C"))
     if region is not None:
         question = question.where(columns.region == region)
+    if role is not None:
+        question = question.where(columns.role == role.value)
     rows = connection.execute(question)
     return [instance_of(row, row.databases, row.connections, row.bytes_seen) for row in rows]
