@@ -41,7 +41,7 @@ def current(output: Output) -> None:
 @db.command()
 @click.option("--to", "target", metavar="REVISION", help="Stop at this revision; the newest by default.")
 @click.option("--dry-run", is_flag=True, help="Only say which revisions would be applied.")
-@click.option("--sql", is_flag=True, help="Only print the SQL that would be run, each revision in a transaction.")
+@click.option("--sql", is_flag=True, help="Only print the SQL that would be run, to be read and not to be run by hand.")
 def upgrade(target: str | None, dry_run: bool, sql: bool) -> None:
     """Bring the registry's schema up to date; run it as the migrator, before the new image.
 
