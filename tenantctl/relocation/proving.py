@@ -86,7 +86,9 @@ class Proving:
                 changed = known_by(self._log.shapes, here.shapes, self.owed)
                 rows = {table: owed.get(table, NO_ROWS) - changed[table] for table in here.shapes}
                 asked = {table: some for table, some in rows.items() if some}
-                return self._differences(here, there, asked)
+                faults = self._differences(here, there, asked)
+        self.owed = together(changed, self.owed)  # also all of a table whose shape was another for a while
+        return faults
 
     def _differences(self, here: Frozen, there: Frozen, rows: ByTable) -> Sequence[str]:
         with ThreadPoolExecutor(2, thread_name_prefix="sums") as pool:
