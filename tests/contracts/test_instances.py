@@ -176,6 +176,8 @@ def test_creating_an_instance(here: Place) -> None:
     assert here.instances.operation(operation.name).error is None
     found = seen(here.instances, name)
     assert (found.region, found.state, found.deletion_protected) == (REGION, "RUNNABLE", True)
+    assert found.recovers_to_any_moment
+    assert dict(found.flags)["cloudsql.iam_authentication"] == "on"
 
 
 def test_creating_what_is_there_is_refused(here: Place) -> None:
