@@ -36,7 +36,10 @@ CREATE FUNCTION claim_due(
     instance_max integer, region_max integer, overtaken_for interval
 ) RETURNS TABLE (
     uid text, lease_owner text, lease_epoch bigint, lease_until timestamptz, taken_over boolean, failures integer
-) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+-- One plan for all, which goes through the indexes in their order: how many are due is never known when it is made.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -67,14 +70,19 @@ BEGIN
         FROM (
             SELECT region, due_duty, danger, due_at + overtaken_for * danger AS turn FROM heads
             WHERE due_at <= moment AND due_duty = ANY (duties)
-            AND region <> ALL (ARRAY(SELECT region FROM running GROUP BY region HAVING sum(leases) >= region_max))
+            -- A region is full also when each of its instances is: what is due there is not read one by one.
+            AND region <> ALL (ARRAY(
+                SELECT region FROM running GROUP BY region HAVING sum(leases) >= least(region_max, (
+                    SELECT coalesce(nullif(count(*) * instance_max, 0), region_max) FROM registry.instances AS one
+                    WHERE one.region = running.region AND one.role = 'tenants'))))
             ORDER BY turn
         ) AS lanes CROSS JOIN LATERAL (
             SELECT uid, instance, due_at FROM registry.tenants
             WHERE region = lanes.region AND due_duty = lanes.due_duty AND danger = lanes.danger AND due_at <= moment
             AND (state <> 'forgotten' OR name IS NOT NULL)
             AND coalesce(instance, '') <> ALL (
-                ARRAY(SELECT instance FROM running WHERE leases >= instance_max AND instance IS NOT NULL))
+                ARRAY(SELECT running.instance FROM running WHERE running.region = lanes.region
+                    AND leases >= instance_max AND running.instance IS NOT NULL))
             AND (parked_at IS NULL OR parked_until <= moment)
             ORDER BY due_at LIMIT how_many FOR UPDATE SKIP LOCKED
         ) AS candidate
