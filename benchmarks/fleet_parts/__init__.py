@@ -1,0 +1,1 @@
+"""What `benchmarks/fleet.py` is made of."""
