@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 BENCHMARKS = $(filter-out benchmarks/__init__.py benchmarks/report.py,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants check format docs bench lock clean
+.PHONY: help install demo test simulate mutants chaos check format docs bench lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ simulate: $(STAMP) ## Live through many tenants' years with faults (YEARS=100 SE
 
 mutants: $(STAMP) ## Plant known mistakes in a copy of the code, and see that each is found
 	@$(BIN)/python -m tests.simulation.mutants
+
+chaos: $(STAMP) ## Kill and pause workers while clouds fail (MINUTES=10 TENANTS=200 WORKERS=4 SEED=1)
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --tenants $(or $(TENANTS),200) --workers $(or $(WORKERS),4) \
+		$(if $(SEED),--seed $(SEED))
 
 check: $(STAMP) ## Check format, lint, types, the contracts of the house and the Dockerfile
 	$(BIN)/ruff format --check .
