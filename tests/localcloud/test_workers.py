@@ -27,7 +27,7 @@ def steps(company: Company, name: str, kind: str = "step-begun") -> Counter[tupl
 
 
 def test_two_workers_do_no_step_twice() -> None:
-    """Two sweeps at once over many tenants, three at a time each: the journal of each shows every step begun once, and ended once."""
+    """Two sweeps at once, each on three at a time: every journal shows each step begun once, and ended once."""
     with throw_away_company() as company:
         names = [f"tenant-{number}" for number in range(TENANTS)]
         _request_all(company, names)
