@@ -61,7 +61,9 @@ def test_a_slow_reader_slows_its_writer_down() -> None:
         content = b"".join(number.to_bytes(4, "big") for number in range(_LENGTH // 4))
         async with relayed() as (client, server):
             sent, refused = 0, 0
-            while refused < 50:  # in a row: the relay has had as many turns, and takes nothing more
+            while (
+                refused < 50 and sent < _KEPT_MAX
+            ):  # in a row: the relay has had as many turns, and takes nothing more
                 try:
                     sent += server.send(memoryview(content)[sent : sent + 65_536])
                     refused = 0
