@@ -35,7 +35,9 @@ BREACHES = [
     ),
     pytest.param("planning-is-pure", "placement/nearest.py", "import subprocess", id="a rule starts a program"),
     pytest.param("localcloud-stands-apart", "localcloud/clock.py", "import tenantctl.model.calendar", id="it peeks"),
-    pytest.param("only-local-knows-localcloud", "config/__init__.py", "import tenantctl.localcloud.clock", id="it is relied on"),
+    pytest.param(
+        "only-local-knows-localcloud", "config/__init__.py", "import tenantctl.localcloud.clock", id="it is relied on"
+    ),
     pytest.param(
         "only-local-knows-localcloud", "entrypoints/cli/work.py", "import tenantctl.localcloud", id="it leaks"
     ),
