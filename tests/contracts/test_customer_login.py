@@ -3,7 +3,9 @@
 None of this rests on the customer's goodwill: each attempt is refused by the database itself.
 """
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -11,6 +13,7 @@ import psycopg
 import pytest
 from google.cloud.sql.connector import Connector
 
+from tenantctl.adapters.postgres import roles
 from tenantctl.localcloud.client import LocalCloud
 from tenantctl.model.errors import Refused
 from tenantctl.model.sighting import Gone, Present
@@ -221,6 +224,20 @@ def test_a_customer_that_keeps_coming_back_is_kept_out(place: PostgresPlace, hos
     with place.databases.dump(hosting) as dump:
         assert b"".join(dump.chunks())
         assert dump.tables["public.orders"].rows == 0
+
+
+def test_two_who_close_an_instance_to_the_public_at_once_wait_for_each_other(place: PostgresPlace) -> None:
+    """A new instance is open to everybody, and the first tenants that are placed there come at the same time."""
+    hosting = place.hosting()
+    with place.control.on(hosting.instance) as first, ThreadPoolExecutor(1) as second:
+        first.execute("GRANT CONNECT ON DATABASE template1 TO PUBLIC")
+        with first.transaction():
+            roles.close_to_the_public(first)
+            made = second.submit(place.databases.create_roles, hosting, connection_limit=3)
+            while not first.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() and not made.done():
+                time.sleep(0.01)
+        made.result()
+    assert place.databases.look_at_roles(hosting) == Present((hosting.login, hosting.owner))
 
 
 def test_a_customer_cannot_log_in_as_a_colleague_of_ours(hosting: Hosting, place: PostgresPlace) -> None:

@@ -248,7 +248,9 @@ def test_every_effect_of_the_databases_is_refused(port: type, looks: tuple[str, 
             with pytest.raises(Refused):
                 getattr(decorated, name)()
     assert sorted(calls) == sorted(looks)
-    assert all(name.startswith(("look", "names", "digests", "forced", "read_through", "marked")) for name in looks)
+    assert all(
+        name.startswith(("look", "names", "digests", "forced", "read_through", "census", "inspect")) for name in looks
+    )
 
 
 # The fuse

@@ -34,10 +34,6 @@ class Chance:
         """From here on, what is drawn depends on these words alone."""
         self._random.seed("/".join(map(str, words)))
 
-    def uniform(self, least: float, most: float) -> float:
-        """As `random.uniform`."""
-        return self._random.uniform(least, most)
-
     def token_bytes(self, count: int) -> bytes:
         """As `secrets.token_bytes`."""
         return self._random.randbytes(count)
@@ -150,7 +146,6 @@ def stand_ins(chance: Chance) -> Iterator[None]:
             patched.enter_context(patch.object(Identity, name, stand_in))
         for place, one in (
             ("tenantctl.engine.heartbeat.Heartbeat.beating", _not_beating),
-            ("tenantctl.engine.worker.random", chance),
             ("tenantctl.model.tenant.secrets", chance),
         ):
             patched.enter_context(patch(place, one))

@@ -53,16 +53,13 @@ def create_throw_away(session: Session, name: str) -> None:
 
 def close_to_the_public(session: Session) -> None:
     """Let customers' logins into no database but their own, as far as the others are ours to close."""
-    found = session.execute(
-        """
-        SELECT datname FROM pg_database
-        WHERE datname = ANY(%s) AND pg_has_role(datdba, 'USAGE') AND EXISTS (
-            SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)
-        """,
-        [list(_OPEN_DATABASES)],
-    ).fetchall()
-    for (name,) in found:
-        session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    if not _open_to_the_public(session):
+        return
+    with session.transaction():
+        # Of two sessions that close the same database, PostgreSQL would tell one that the row was changed under it.
+        session.execute("SELECT pg_advisory_xact_lock(hashtextextended('close to the public', 0))")
+        for name in _open_to_the_public(session):
+            session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 
 def set_login(session: Session, name: str, *, allowed: bool) -> None:
@@ -131,6 +128,18 @@ def drop(control: ControlSessions, instance: str, name: str) -> None:
             session.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
     with control.on(instance) as session:
         session.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def _open_to_the_public(session: Session) -> list[str]:
+    found = session.execute(
+        """
+        SELECT datname FROM pg_database
+        WHERE datname = ANY(%s) AND pg_has_role(datdba, 'USAGE') AND EXISTS (
+            SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)
+        """,
+        [list(_OPEN_DATABASES)],
+    )
+    return [name for (name,) in found.fetchall()]
 
 
 def _leftovers(session: Session, name: str) -> list[tuple[str, bool]]:
