@@ -20,7 +20,7 @@ settings.load_profile("tenantctl")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has the long files begin first: one that begins last keeps one processor busy while the others have none to do."""
+    """Has the long files begin first: one that begins last keeps one processor at work, and the others idle."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
