@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tenantctl.entrypoints.cli.local import local
+from tenantctl.entrypoints.cli.main import cli
 from tenantctl.localcloud import client
 from tests.localcloud.clouds import throw_away_cloud, throw_away_folder
 
@@ -31,7 +31,9 @@ def running() -> Iterator[Path]:
 
 def run(folder: Path, *words: str) -> Result:
     """Run a command as a user would, the state folder taken from the environment."""
-    return CliRunner().invoke(local, words, env={"TENANTCTL_LOCAL_DIR": str(folder), "XDG_STATE_HOME": "/nonexistent"})
+    return CliRunner().invoke(
+        cli, ["local", *words], env={"TENANTCTL_LOCAL_DIR": str(folder), "XDG_STATE_HOME": "/nonexistent"}
+    )
 
 
 def test_its_status_as_json_has_what_others_build_on(running) -> None:
@@ -132,4 +134,4 @@ def test_help_is_quick_to_come() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     for words in ([], ["up"], ["down"], ["status"], ["advance"], ["logs"], ["fault"], ["fault", "add"]):
-        assert CliRunner().invoke(local, [*words, "--help"]).exit_code == 0
+        assert CliRunner().invoke(cli, ["local", *words, "--help"]).exit_code == 0
