@@ -12,12 +12,11 @@ from typing import Any, Final
 from tenantctl.model.backup import Backup, BackupState, Residue, ResidueKind
 from tenantctl.model.capacity import Demand, emptiest, objection
 from tenantctl.model.errors import LeaseLost, NoRoom, NotFound, Refused, Transient
-from tenantctl.model.lifecycle import State, Transition
+from tenantctl.model.lifecycle import DEAD, State, Transition
 from tenantctl.model.move import Move
 from tenantctl.model.tenant import Hosting, Instance, IntentKind, Origin, Tenant, Wanted
 from tenantctl.ports.work import Lease, Parking
 
-DEAD: Final = frozenset({State.DESTROYED, State.FORGOTTEN})  # these have given their names back
 SLOT_TAKEN_IN: Final = frozenset({BackupState.BEGUN, BackupState.COMPLETE})
 BLANKED_TIME_ZONE: Final = "UTC"  # says nothing of where a customer was based
 

@@ -91,6 +91,7 @@ assert all(row.source is not State.FORGOTTEN for row in TRANSITIONS), "forgotten
 assert {row.source for row in TRANSITIONS} | {State.FORGOTTEN} == set(State), "no state is a dead end but the last"
 assert {row.event for row in TRANSITIONS} == set(Event), "no event without a place"
 
+DEAD: Final = frozenset({State.DESTROYED, State.FORGOTTEN})  # these have given their names back
 LIVING: Final = frozenset({State.REQUESTED, State.ACTIVE, State.MOVING, State.DEACTIVATING, State.DEACTIVATED})
 REINSTATABLE: Final = frozenset(row.source for row in TRANSITIONS if row.event is Event.REINSTATED)
 

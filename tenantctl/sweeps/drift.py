@@ -120,7 +120,7 @@ def audit_instance(world: World, instance: Instance, *, where: str) -> Iterator[
         case Present(seen):
             yield from instance_findings(instance, seen, where=where)
         case Gone():
-            remedy = "Treat this as an incident: its tenants are restored with tenantctl restore region."
+            remedy = f"An incident: its tenants are restored by: tenantctl backup restore --fleet {instance.region}"
             yield GradedFinding(INSTANCE_DRIFT, Grade.CRITICAL, where, "instance", "it does not exist any more", remedy)
             return
         case Unreachable(reason):

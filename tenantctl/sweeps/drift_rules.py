@@ -8,7 +8,7 @@ from typing import Final
 from tenantctl.backups.terms import bucket_faults
 from tenantctl.model.facts import Census
 from tenantctl.model.finding import Grade, GradedFinding
-from tenantctl.model.lifecycle import State
+from tenantctl.model.lifecycle import DEAD, State
 from tenantctl.model.policy import Term
 from tenantctl.model.tenant import Instance, Tenant, Wanted, marked_tenant, tenants_role
 from tenantctl.ports.instances import InstanceSeen
@@ -27,7 +27,6 @@ ROLES_UNKNOWN: Final = "roles-unknown"
 LOGINS_OPEN: Final = "logins-open"
 LOGINS_CLOSED: Final = "logins-closed"
 
-DEAD: Final = frozenset({State.DESTROYED, State.FORGOTTEN})
 HOSTED: Final = frozenset({State.ACTIVE, State.DEACTIVATING, State.DEACTIVATED})
 # What is on every instance, and no tenant's: PostgreSQL's own, and Cloud SQL's.
 EVERYWHERE: Final = frozenset({"postgres", "template0", "template1", "cloudsqladmin"})

@@ -16,12 +16,11 @@ from tenantctl.model.anchor import Anchor
 from tenantctl.model.backup import Backup, CopyState, bucket_name
 from tenantctl.model.errors import NotFound
 from tenantctl.model.facts import DatabaseMarked
-from tenantctl.model.lifecycle import State
+from tenantctl.model.lifecycle import DEAD, State
 from tenantctl.model.sighting import Gone, Present, Unreachable
 from tenantctl.model.tenant import InstanceRole, Tenant
 from tenantctl.ports.world import World
 
-DEAD = frozenset({State.DESTROYED, State.FORGOTTEN})
 HOSTED = frozenset({State.ACTIVE, State.MOVING, State.DEACTIVATING, State.DEACTIVATED})
 
 

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from tenantctl.adapters.memory.anchors import MemoryAnchorBook
 from tenantctl.adapters.memory.registry_books import Shelf
-from tenantctl.adapters.registry_rules import DEAD
 from tenantctl.model.backup import CopyState
 from tenantctl.model.finding import Changes, GradedFinding, PlaceAudited
+from tenantctl.model.lifecycle import DEAD
 from tenantctl.model.tenant import Tenant
 from tenantctl.ports.audits import LedgerLine
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from tenantctl.adapters.registry_rules import DEAD
 from tenantctl.model.decisions import Act, CapCount, Freeze, Hold, NewProposal, Notice, Proposal
-from tenantctl.model.lifecycle import State
+from tenantctl.model.lifecycle import DEAD, State
 from tenantctl.model.tenant import Tenant, Wanted
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from typing import Any, Final, TypeVar, overload
 from tenantctl.adapters.memory.billing_ledger import BillingLedger
 from tenantctl.adapters.memory.changed import changed
 from tenantctl.adapters.memory.decisions_ledger import Ledger
-from tenantctl.adapters.registry_rules import DEAD, body_text, busy, emptiest_or_refuse, unknown_tenant
+from tenantctl.adapters.registry_rules import body_text, busy, emptiest_or_refuse, unknown_tenant
 from tenantctl.model.backup import Backup, Residue
 from tenantctl.model.capacity import Demand, with_one_more
 from tenantctl.model.journal import FIRST_LINK, Entry, Head
-from tenantctl.model.lifecycle import State
+from tenantctl.model.lifecycle import DEAD, State
 from tenantctl.model.move import Move, open_move
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant

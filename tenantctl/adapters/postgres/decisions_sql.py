@@ -8,7 +8,6 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, or_, select, update
 
 from tenantctl.adapters.postgres import schema
-from tenantctl.adapters.registry_rules import DEAD
 from tenantctl.model.decisions import (
     EVERYWHERE,
     Act,
@@ -20,7 +19,7 @@ from tenantctl.model.decisions import (
     Proposal,
     ProposalKind,
 )
-from tenantctl.model.lifecycle import State
+from tenantctl.model.lifecycle import DEAD, State
 from tenantctl.model.tenant import Wanted
 
 ROLLING: Final = timedelta(hours=24)

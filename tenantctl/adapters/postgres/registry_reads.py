@@ -16,10 +16,10 @@ from tenantctl.adapters.postgres.registry_rows import (
     residue_of,
     tenant_of,
 )
-from tenantctl.adapters.registry_rules import DEAD, unknown_backup, unknown_tenant
+from tenantctl.adapters.registry_rules import unknown_backup, unknown_tenant
 from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.journal import Entry, Head
-from tenantctl.model.lifecycle import State
+from tenantctl.model.lifecycle import DEAD, State
 from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
 from tenantctl.ports.registry import Alarm, Lease, Waiting
 
