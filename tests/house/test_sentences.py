@@ -17,7 +17,7 @@ def sentences(file: Path) -> Iterator[str]:
     for node in ast.walk(tree(file)):
         match node:
             case ast.JoinedStr(values=values):
-                yield "".join(part.value if isinstance(part, ast.Constant) else "X" for part in values)
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in values)
             case ast.Constant(value=str(text)):
                 yield text
 
