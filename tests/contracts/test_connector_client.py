@@ -38,6 +38,14 @@ def operator(local_cloud: LocalCloud) -> Iterator[Connector]:
         yield made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def opened(local_cloud: LocalCloud) -> None:
+    """Open the databases asked here to all logins: tests that ran before may have closed them, as tenantctl does."""
+    for instance in ("one", "two"):
+        with admin_session(local_cloud, instance) as session:
+            session.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+
+
 def ask(made: Connector, name: str, driver: str, question: str, **details):
     """Connect, ask one question and return the first row."""
     database = {"pg8000": "db", "psycopg": "db"}[driver]
