@@ -118,7 +118,7 @@ def load_policies(folder: Path, known: Sequence[Region]) -> Policies:
         PolicyFault: the first fault of the first file that has one.
     """
     lifecycle, backups, regions = load_lifecycle(folder), load_backups(folder), load_regions(folder, known)
-    for fault in _faults_between(backups, regions):
+    for fault in _faults_between(lifecycle, backups, regions):
         raise fault
     anchors = load_anchors(folder, known, backups)
     policies: dict[str, Any] = {"lifecycle": lifecycle, "backups": backups, "regions": regions, "anchors": anchors}
@@ -132,18 +132,24 @@ def policy_faults(folder: Path, known: Sequence[Region]) -> tuple[PolicyFault, .
     """Every fault of every file, in the order of the files; empty if all is well."""
     backups = _read(folder, BACKUPS_FILE, BackupsPolicy, BackupsPolicy.faults)
     regions = _read(folder, REGIONS_FILE, RegionsPolicy, _rules_for_regions(known))
-    between = _faults_between(backups.policy, regions.policy) if backups.policy and regions.policy else ()
+    lifecycle = _read(folder, LIFECYCLE_FILE, LifecyclePolicy, LifecyclePolicy.faults)
     return (
-        *_read(folder, LIFECYCLE_FILE, LifecyclePolicy, LifecyclePolicy.faults).faults,
+        *lifecycle.faults,
         *backups.faults,
-        *between,
+        *_faults_between(lifecycle.policy, backups.policy, regions.policy),
         *regions.faults,
         *_read(folder, ANCHORS_FILE, AnchorsPolicy, _rules_for_anchors(known, backups.policy)).faults,
     )
 
 
-def _faults_between(backups: BackupsPolicy, regions: RegionsPolicy) -> tuple[PolicyFault, ...]:
-    return tuple(PolicyFault(BACKUPS_FILE, key, reason) for key, reason in backups.faults_beside(regions))
+def _faults_between(
+    lifecycle: LifecyclePolicy | None, backups: BackupsPolicy | None, regions: RegionsPolicy | None
+) -> Iterator[PolicyFault]:
+    """What does not go together in policies that are well each by itself."""
+    if lifecycle is not None and backups is not None:
+        yield from (PolicyFault(LIFECYCLE_FILE, key, reason) for key, reason in lifecycle.faults_beside(backups))
+    if backups is not None and regions is not None:
+        yield from (PolicyFault(BACKUPS_FILE, key, reason) for key, reason in backups.faults_beside(regions))
 
 
 def _rules_for_regions(known: Sequence[Region]) -> Rules[RegionsPolicy]:

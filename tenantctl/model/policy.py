@@ -7,54 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from tenantctl.model.backup import RetentionClass
 from tenantctl.model.calendar import shortest_days_in_months
+from tenantctl.model.caps import Caps
 from tenantctl.model.off_cloud import AGE_DAYS_MIN, country_of, rounding_days
 from tenantctl.model.off_cloud import REGIONS as OFF_CLOUD_REGIONS
 from tenantctl.model.region import RegionsPolicy
+from tenantctl.model.strict import STRICT
 from tenantctl.model.work import WorkPolicy
 
-STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 LOCK_TO_AGE_DAYS_MAX: Final = 2
 ANCHOR_REGIONS_MIN: Final = 2
 WRITING_DAYS_MAX: Final = 1  # a copy's age counts from its seal, which comes this long after its snapshot at most
-
-
-@dataclass(frozen=True)
-class Cap:
-    """How much of one act may happen in a region within 24 hours: so many tenants, and so many percent; 0 is none."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    tenants_max: int
-    percent_max: int
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """(key, reason) for each number that cannot be."""
-        if self.tenants_max < 0:
-            yield "tenants_max", f"must not be negative, is {self.tenants_max}"
-        if not 0 <= self.percent_max <= 100:
-            yield "percent_max", f"must lie within 0 and 100, is {self.percent_max}"
-
-
-@dataclass(frozen=True)
-class Caps:
-    """What nobody exceeds alone, whatever asked for it; percentages are of `percent_of_at_least` tenants or more."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    percent_of_at_least: int
-    deactivate: Cap
-    destroy: Cap
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """(key, reason) for each number that cannot be."""
-        if self.percent_of_at_least < 1:
-            yield "percent_of_at_least", f"must be at least 1, is {self.percent_of_at_least}"
-        for key, cap in (("deactivate", self.deactivate), ("destroy", self.destroy)):
-            yield from ((f"{key}.{name}", reason) for name, reason in cap.faults())
 
 
 @dataclass(frozen=True)
@@ -175,6 +141,19 @@ class LifecyclePolicy:
                 "notices.before_destruction_days",
                 f"{late[0]} days before is longer than the grace of {self.grace_days}",
             )
+
+    def faults_beside(self, backups: "BackupsPolicy") -> Iterator[tuple[str, str]]:
+        """(key, reason) for each number that does not go with the terms of backups.
+
+        A destruction on its last day still wants a final backup that stays as long again.
+        """
+        final = backups.classes.get(RetentionClass.FINAL)
+        needed = self.grace_days + 2 * self.destroy_within_days
+        if final is not None and final.age_days <= needed:
+            parts = (
+                f"grace_days {self.grace_days} + twice destroy_within_days {self.destroy_within_days} = {needed} days"
+            )
+            yield "grace_days", f"{parts}, but final backups are deleted at an age of {final.age_days}"
 
 
 @dataclass(frozen=True)

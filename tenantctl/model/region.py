@@ -14,7 +14,8 @@ from dataclasses import fields as fields_of
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
-STRICT: Final[dict[str, Any]] = {"strict": True, "extra": "forbid"}
+from tenantctl.model.strict import STRICT
+
 _TO_RECTIFYING: Final = 1.5 / (2 * 298.257223563 - 1)  # 3n/2, n the third flattening; what is left out is below 0.0003°
 PlaceKind = Literal["coordinates", "city", "subdivision", "country"]
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import DUTY_OF, Do, Duty, Plan
+from tenantctl.model.strict import STRICT
 from tenantctl.model.tenant import Tenant, Wanted
 
 OVERTAKEN_FOR: Final = timedelta(days=30)
@@ -104,7 +105,7 @@ class WorkPolicy:
     `stuck_after_failures` times in a row, or for `stuck_after_hours`, is alarmed as stuck.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
+    __pydantic_config__: ClassVar = STRICT
 
     at_once: int
     per_instance_max: int

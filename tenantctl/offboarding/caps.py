@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from tenantctl.model.caps import Caps
 from tenantctl.model.decisions import Act, CapCount, CapSeen, Proposal
-from tenantctl.model.policy import Caps
 
 
 @dataclass(frozen=True)

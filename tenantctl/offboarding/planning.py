@@ -30,7 +30,7 @@ from tenantctl.model.policy import Policies
 from tenantctl.model.sighting import Present, Unreachable
 from tenantctl.offboarding.notices import coming, overdue, to_put
 from tenantctl.offboarding.restraints import batch_steps, departure_blockers, frozen_blocker, stopping_blockers
-from tenantctl.offboarding.safeguards import destruction_blockers, erasure_blockers, final_backup
+from tenantctl.offboarding.safeguards import destruction_blockers, erasure_blockers, final_backup, newest_final
 
 SOON: Final = timedelta(minutes=5)
 PROOFS_FAILED_MAX: Final = 2  # final backups are locked for most of a year: after so many, one more a day
@@ -53,7 +53,7 @@ def plan_deactivation(facts: Facts, policies: Policies, *, now: datetime) -> Pla
             return Plan(uid, "deactivate", blockers=(frozen,), next_look=now + SOON)
         steps += closing
     if not steps:
-        if (unproved := _unproved(facts, now=now)) is not None:
+        if (unproved := _unproved(facts, policies, now=now)) is not None:
             upkeep = tuple(plan_upkeep(facts, policies.backups, now=now))
             following = now + timedelta(hours=1)
             return Plan(uid, "deactivate", upkeep, (unproved,), next_look=following, each_alone=True)
@@ -73,7 +73,7 @@ def plan_grace(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     steps, blockers = tuple(_closing(facts)), tuple[Blocker, ...]()
     if not steps:
         steps = tuple(_notices(facts, policies, now=now))
-        if (unproved := _unproved(facts, now=now)) is not None:
+        if (unproved := _unproved(facts, policies, now=now)) is not None:
             blockers = (unproved,)
         else:
             steps += tuple(_final_backup(facts, policies, now=now))
@@ -105,7 +105,7 @@ def plan_destruction(facts: Facts, policies: Policies, *, now: datetime) -> Plan
     if blockers:
         steps = tuple(batch_steps(facts, blockers, Act.DESTROY))
         return Plan(uid, "destroy", steps, blockers, next_look=now + timedelta(hours=1))
-    final = final_backup(facts)
+    final = final_backup(facts, policies, now=now)
     assert final is not None, "the safeguards ask for one"
     regions = ", ".join(sorted(final.regions_holding()))
     steps = (
@@ -248,7 +248,7 @@ def _unreachable(facts: Facts) -> Blocker | None:
     return Blocker("instance-unreachable", reason, alarm=True)
 
 
-def _unproved(facts: Facts, *, now: datetime) -> Blocker | None:
+def _unproved(facts: Facts, policies: Policies, *, now: datetime) -> Blocker | None:
     """What stands in the way where final backups of this closing fail their proof, one after the other."""
     closed_at = facts.tenant.logins_closed_at
     failed = [
@@ -259,7 +259,7 @@ def _unproved(facts: Facts, *, now: datetime) -> Blocker | None:
         and backup.completed_at is not None
         and (closed_at is None or backup.begun_at >= closed_at)
     ]
-    if len(failed) < PROOFS_FAILED_MAX or final_backup(facts) is not None:
+    if len(failed) < PROOFS_FAILED_MAX or final_backup(facts, policies, now=now) is not None:
         return None
     again = max(backup.begun_at for backup in failed) + ONE_DAY
     reason = f"{len(failed)} final backups failed their proof by a restore; the next is made after {rfc3339(again)}"
@@ -270,24 +270,25 @@ def _final_backup(facts: Facts, policies: Policies, *, now: datetime) -> Iterato
     """The final backup of this closing, in enough regions, and its proof; nothing where all that is so.
 
     One that lacks a copy is completed from its others for as long as that may be,
-    and then made anew.
+    and then made anew; so is one that reaches its term while the database waits.
     """
     closed_at, policy = facts.tenant.logins_closed_at, policies.backups
     assert closed_at is not None, "closing comes before the final backup"
-    final = final_backup(facts)
-    slot = f"final-{closed_at:%Y%m%dT%H%M%SZ}"
+    newest, final = newest_final(facts), final_backup(facts, policies, now=now)
+    closing = f"final-{closed_at:%Y%m%dT%H%M%SZ}"
+    slot = f"{closing}-after-{newest.id}" if newest is not None else closing
     if final is None:
-        begun = [one for one in facts.backups if one.slot.startswith(slot) and one.state is BackupState.SHORT]
+        begun = [one for one in facts.backups if one.slot.startswith(closing) and one.state is BackupState.SHORT]
         repairs = [step for one in begun for step in repair_steps(facts, one, policy, now=now)]
-        again = Step(Do.BACK_UP, slot, f"the logins are closed since {rfc3339(closed_at)}", RetentionClass.FINAL.value)
-        yield from repairs or [again]
+        since = f"the logins are closed since {rfc3339(closed_at)}"
+        reason = since if newest is None else f"final backup {newest.id} reaches its term"
+        yield from repairs or [Step(Do.BACK_UP, slot, reason, RetentionClass.FINAL.value)]
     elif len(final.regions_holding()) < policy.copies_min:
         repairs = list(repair_steps(facts, final, policy, now=now))
         yield from repairs
-        made_again = f"{slot}-after-{final.id}"
-        served = any(b.slot == made_again and b.state is BackupState.COMPLETE for b in facts.backups)
+        served = any(b.slot == slot and b.state is BackupState.COMPLETE for b in facts.backups)
         if not repairs and not served:
-            yield Step(Do.BACK_UP, made_again, f"final backup {final.id} lost a copy", RetentionClass.FINAL.value)
+            yield Step(Do.BACK_UP, slot, f"final backup {final.id} lost a copy", RetentionClass.FINAL.value)
     elif final.verified_level is not VerificationLevel.RESTORED:
         yield verification_step(final, "a final backup is always proved by a restore")
 

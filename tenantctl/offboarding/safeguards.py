@@ -67,8 +67,8 @@ def _conditions(facts: Facts, policies: Policies, *, now: datetime) -> Iterator[
     yield _intent(tenant, now=now)
     yield _grace(tenant, now=now)
     yield _closed(facts)
-    final = final_backup(facts)
-    yield _final_backup(tenant, final)
+    final = final_backup(facts, policies, now=now)
+    yield _final_backup(facts, final)
     yield _copies_seen(final, policies, now=now)
     yield _marker(facts)
     yield _registry(facts, policies, now=now)
@@ -102,8 +102,19 @@ def is_overdue(tenant: Tenant, policies: Policies, *, now: datetime) -> bool:
     return due is not None and now > due + timedelta(days=policies.lifecycle.destroy_within_days)
 
 
-def final_backup(facts: Facts) -> Backup | None:
-    """The newest complete final backup that was begun after the logins were closed."""
+def final_backup(facts: Facts, policies: Policies, *, now: datetime) -> Backup | None:
+    """The newest final backup of this closing, if it can be read for long enough yet; None if it has to be made.
+
+    A destruction that waited for months, frozen or over a cap, may come when its final backup reaches its term. One
+    counts only if every copy of it stays for the time within which a destruction is done, counted from now.
+    """
+    newest = newest_final(facts)
+    lasts_until = now + timedelta(days=policies.lifecycle.destroy_within_days)
+    return newest if newest is not None and _lapses_at(newest) > lasts_until else None
+
+
+def newest_final(facts: Facts) -> Backup | None:
+    """The newest complete final backup that was begun after the logins were closed, whether or not it lasts."""
     closed_at = facts.tenant.logins_closed_at
     if closed_at is None:
         return None
@@ -115,6 +126,12 @@ def final_backup(facts: Facts) -> Backup | None:
         and backup.begun_at >= closed_at
     ]
     return max(finals, key=lambda backup: backup.begun_at, default=None)
+
+
+def _lapses_at(backup: Backup) -> datetime:
+    """When the first of the copies that count reaches its age; with none of them, when the last of all does."""
+    counted = (copy.lapses_at for copy in backup.copies if copy.state is CopyState.WRITTEN and not copy.off_cloud)
+    return min(counted, default=backup.lapses_at or backup.begun_at)
 
 
 def _intent(tenant: Tenant, *, now: datetime) -> Safeguard:
@@ -146,7 +163,10 @@ def _closed(facts: Facts) -> Safeguard:
             return Safeguard("logins-closed", False, f"could not look: {reason}")
 
 
-def _final_backup(tenant: Tenant, final: Backup | None) -> Safeguard:
+def _final_backup(facts: Facts, final: Backup | None) -> Safeguard:
+    if final is None and (former := newest_final(facts)) is not None:
+        too_soon = f"backup {former.id} lapses {rfc3339(_lapses_at(former))}: too soon to rest a destruction on"
+        return Safeguard("final-backup", False, too_soon)
     if final is None:
         return Safeguard("final-backup", False, "no complete backup was begun after the logins were closed")
     verified = final.verified_level is VerificationLevel.RESTORED

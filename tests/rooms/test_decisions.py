@@ -8,10 +8,11 @@ import pytest
 
 from tenantctl.bootstrap import policies
 from tenantctl.custody.approval import approve_proposal
+from tenantctl.model.caps import Cap
 from tenantctl.model.decisions import Act
 from tenantctl.model.errors import NotFound, Refused
 from tenantctl.model.lifecycle import State
-from tenantctl.model.policy import Cap, NoticesPolicy
+from tenantctl.model.policy import NoticesPolicy
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.offboarding.erasure import ErasureBasis, request_erasure, request_waiver
 from tenantctl.offboarding.freezing import request_freeze

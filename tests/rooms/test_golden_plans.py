@@ -57,6 +57,7 @@ TONIGHT = replace(UNREAD, verified_at=NIGHT, verified_level=VerificationLevel.ST
 SEALED = replace(LAST_NIGHT, copies=tuple(replace(copy, wrapped_key="d3JhcHBlZA==") for copy in LAST_NIGHT.copies))
 KEPT = (MONTHLY, LAST_NIGHT)
 FINAL = verified_final(seen_at=CLOSED + timedelta(minutes=9))
+FINAL_ENDS = min(copy.lapses_at for copy in FINAL.copies) - timedelta(days=POLICIES.lifecycle.destroy_within_days)
 UNVERIFIED = replace(FINAL, verified_at=None, verified_level=None)
 REGISTRY_WINDOW = residue(ResidueKind.REGISTRY_BACKUPS, DESTROY_AFTER, lapsed=True)
 
@@ -186,6 +187,15 @@ CASES: Mapping[str, tuple[Facts, datetime]] = {
             logins=CLOSED_LOGINS,
         ),
         CLOSED + ONE_HOUR,
+    ),
+    "deactivated-final-reaches-its-term": (
+        facts_of(
+            leaving(State.DEACTIVATED),
+            backups=(replace(FINAL, copies=tuple(replace(c, seen_at=FINAL_ENDS) for c in FINAL.copies)),),
+            database=MARKED,
+            logins=CLOSED_LOGINS,
+        ),
+        FINAL_ENDS,
     ),
     "deactivated-copies-not-seen-of-late": (
         facts_of(leaving(State.DEACTIVATED), backups=(FINAL,), database=MARKED, logins=CLOSED_LOGINS),

@@ -316,3 +316,13 @@ def test_an_installed_program_uses_its_packaged_policies(tmp_path: Path, monkeyp
         policy_files.policies_folder()
     (package / "_policies").mkdir()
     assert policy_files.policies_folder() == package / "_policies"
+
+
+def test_a_final_backup_that_would_not_outlast_grace_is_refused(folder: Path) -> None:
+    """Else each destruction would wait for a new one, time and again: 21 + 2 * 7 days, and the next one is enough."""
+    rewrite(folder / "backups.yaml", put("classes.final", {"lock_days": 34, "age_days": 35}))
+    fault = first_fault(folder)
+    assert (fault.file, fault.key) == ("lifecycle.yaml", "grace_days")
+    assert "= 35 days, but final backups are deleted at an age of 35" in fault.reason
+    rewrite(folder / "backups.yaml", put("classes.final", {"lock_days": 35, "age_days": 36}))
+    assert policy_files.policy_faults(folder, KNOWN) == ()

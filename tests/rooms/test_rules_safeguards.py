@@ -100,6 +100,10 @@ SPOILT: Mapping[str, tuple[Spoil, set[str]]] = {
     "a copy was only intended": (of_copy(state=CopyState.INTENDED), {"copies-seen"}),
     "a copy was never seen": (of_copy(seen_at=None), {"copies-seen"}),
     "a copy was seen too long ago": (of_copy(seen_at=DESTROY_AFTER - 24 * ONE_HOUR - SECOND), {"copies-seen"}),
+    "a copy reaches its term too soon": (
+        of_copy(lapses_at=DESTROY_AFTER + timedelta(days=POLICIES.lifecycle.destroy_within_days)),
+        {"final-backup", "copies-seen"},
+    ),
     "both copies lie in one region": (of_copy(region="us-central1"), {"copies-seen"}),
     "the marker is another's": (
         of_facts(database=Present(DatabaseSeen(replace(HOSTING, uid="x" * 12).marker, 1))),

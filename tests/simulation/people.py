@@ -10,9 +10,9 @@ from random import Random
 from typing import Final
 
 from tenantctl.adapters.memory.decisions import MemoryDecisions
+from tenantctl.model.caps import Cap
 from tenantctl.model.decisions import EVERYWHERE, ProposalKind
 from tenantctl.model.errors import TenantctlError
-from tenantctl.model.policy import Cap
 from tenantctl.offboarding.erasure import ErasureBasis, request_erasure
 from tests.simulation.acts import Act, act
 from tests.simulation.faults import Fault

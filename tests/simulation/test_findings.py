@@ -8,12 +8,13 @@ from tenantctl.adapters.memory.fuse import Crash
 from tenantctl.engine.actions import Work
 from tenantctl.engine.heartbeat import Heartbeat
 from tenantctl.engine.worker import LEASE_FOR
-from tenantctl.model.backup import BackupState, CopyState, RetentionClass
+from tenantctl.model.backup import Backup, BackupState, CopyState, RetentionClass, VerificationLevel
 from tenantctl.model.errors import LeaseLost
 from tenantctl.model.plan import Do, Plan, Step
 from tenantctl.model.sighting import Present
-from tenantctl.model.tenant import Hosting
+from tenantctl.model.tenant import Hosting, Tenant
 from tenantctl.offboarding.destruction import DropDatabase
+from tenantctl.offboarding.freezing import request_freeze
 from tenantctl.ports.vault import ObjectSeen
 from tests.rooms.company import HOME, PARTNER, Company
 
@@ -25,6 +26,11 @@ class Ticking(Company):
         """No two readings are the same."""
         self.moment += timedelta(milliseconds=7)
         return self.moment
+
+
+def finals_of(company: Company, tenant: Tenant) -> list[Backup]:
+    """The tenant's final backups, the oldest first."""
+    return [one for one in company.registry.backups(tenant.uid) if one.retention_class is RetentionClass.FINAL]
 
 
 def test_a_look_is_not_held_to_what_comes_up_while_it_lasts() -> None:
@@ -134,7 +140,7 @@ def test_a_worker_that_dies_once_it_has_closed_again_leaves_no_old_closing(monke
     after = company.registry.tenant(tenant.uid)
     assert after.destroy_after is not None
     assert after.destroy_after >= closed_at + timedelta(days=21)
-    finals = [one for one in company.registry.backups(tenant.uid) if one.retention_class is RetentionClass.FINAL]
+    finals = finals_of(company, tenant)
     assert max(one.begun_at for one in finals) > closed_at, "what was written while it was open is in a final backup"
 
 
@@ -152,3 +158,20 @@ def test_what_was_only_intended_is_not_looked_for_ahead_of_its_time() -> None:
         company.advance(hours=1)
     failed = [one for one in company.registry.backups(tenant.uid) if one.state is BackupState.FAILED]
     assert {copy.state for one in failed for copy in one.copies} == {CopyState.ABSENT}
+
+
+def test_a_destruction_that_waited_past_the_term_of_its_final_backup_makes_another() -> None:
+    """Over a cap for months it rested on a backup whose key was shredded: proved long before, and seen not long ago."""
+    company = Company()
+    tenant = company.deactivated()
+    request_freeze(company.world, "all", "the audit is odd")
+    (first,) = finals_of(company, tenant)
+    while company.moment < max(copy.lapses_at for copy in first.copies) - timedelta(days=3):
+        company.advance(days=1)
+    company.decisions.unfreeze("all", "it was nothing")
+    company.run()
+    assert not company.has_database(tenant)
+    finals = finals_of(company, tenant)
+    assert [one.slot.partition("-after-")[2] for one in finals] == ["", first.id], "one more, once"
+    assert finals[-1].verified_level is VerificationLevel.RESTORED
+    assert min(copy.lapses_at for copy in finals[-1].copies) > company.moment + timedelta(days=300)
