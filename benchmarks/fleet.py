@@ -108,6 +108,7 @@ def _anew(facts: Facts) -> Facts:
 def quiet_turns(fleet: Fleet) -> Iterator[Row]:
     """Claim, observe, plan, nothing to do, next due date: what the worker does for nearly everybody, all day."""
     give_backups(fleet, QUIET, nights=3)
+    fleet.quieten(QUIET)
     fleet.make_due(QUIET)
     alone = work(fleet.database.engine(ALICE))
     assert (alone.turns, alone.steps) == (QUIET, 0), f"these turns are not quiet: {alone}"

@@ -43,6 +43,7 @@ UPDATE tenants SET due_at = now() + interval '2 days', lease_owner = NULL, lease
        lease_intent_id = NULL WHERE lease_owner IS NOT NULL
 """
 _MAKE_DUE = "UPDATE tenants SET due_at = now() - interval '1 minute' WHERE uid = ANY (%s)"
+_QUIETEN = "UPDATE tenants SET due_duty = '', danger = 1 WHERE uid = ANY (%s)"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Fleet:
         self.settle()
         numbers = ((first + number * step) % self.tenants for number in range(count))
         self.session.execute(_MAKE_DUE, [[f"t{number}" for number in numbers]])
+
+    def quieten(self, count: int) -> None:
+        """So many tenants, from the first, stand as a look without steps leaves an active tenant."""
+        self.session.execute(_QUIETEN, [[f"t{number}" for number in range(count)]])
 
 
 @contextmanager

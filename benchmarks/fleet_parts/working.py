@@ -31,7 +31,7 @@ from tenantctl.model.region import RegionsPolicy
 from tenantctl.model.tenant import Tenant
 from tenantctl.ports.vault import BucketSeen
 from tenantctl.ports.world import AssembledWorld
-from tenantctl.sweeps.observe import observe_and_plan
+from tenantctl.sweeps.observe import observe_and_plan, quiet_plans
 from tenantctl.sweeps.tenants import ACTIONS
 from tests.contracts.postgres import ALICE, RegistryDatabase
 
@@ -93,7 +93,7 @@ def work(engine: Engine, *, hosted: Sequence[str] = (), at_once: int = 1, turns_
     """One worker, as `tenantctl run` has it, until nothing is due or it has had so many turns."""
     world = world_on(engine)
     host(world, [world.registry.tenant(uid) for uid in hosted])
-    worker = Worker(world, observe_and_plan, ACTIONS, new_owner(), at_once=at_once)
+    worker = Worker(world, observe_and_plan, ACTIONS, new_owner(), at_once=at_once, quiet_planner=quiet_plans)
     turns = steps = half = 0
     began, processor = time.perf_counter(), time.process_time()
     for turn in worker.turns():

@@ -20,6 +20,7 @@ from tenantctl.engine.ending import Ending
 from tenantctl.engine.executor import Outcome, Progress, Result, execute, finish_evidence, unconfirmed
 from tenantctl.engine.heartbeat import Heartbeat
 from tenantctl.engine.observing import Observer, Unobserved
+from tenantctl.engine.quiet import QUIET_AT_ONCE, QuietPlanner, quiet
 from tenantctl.model.errors import LeaseLost, Refused, TenantctlError, Transient
 from tenantctl.model.plan import Blocker, Duty, Plan, Step
 from tenantctl.model.tenant import Tenant
@@ -77,6 +78,7 @@ class Worker:
     ending: Ending = field(default_factory=Ending)
     observer: Observer = field(default_factory=Unobserved)
     at_once: int = 1
+    quiet_planner: QuietPlanner | None = None
 
     def turns(self, *, progress: Progress = lambda step: None) -> Iterator[Turn]:
         """One turn for each tenant that is due, as they end, until none is, or the worker is to end.
@@ -87,8 +89,23 @@ class Worker:
         if self.at_once > 1 and self.tenant is None:
             yield from self._side_by_side(progress)
             return
+        yield from self._quiet_turns()
         while leases := self._claim(1):
-            yield self._turn(leases[0], progress)
+            turn = self._turn(leases[0], progress)
+            yield turn
+            if not turn.steps:  # there may be more of the kind
+                yield from self._quiet_turns()
+
+    def _quiet_turns(self) -> Iterator[Turn]:
+        """A turn for each due tenant about which the registry by itself says that nothing is to be done."""
+        if self.quiet_planner is None or self.tenant is not None:
+            return
+        more = True
+        while more and self.ending.may_begin:
+            put_off = quiet(self.world, self.quiet_planner)
+            for tenant, plan in put_off:
+                yield Turn(tenant.uid, tenant.label, plan, (), Outcome.DONE, None, plan.next_look)
+            more = len(put_off) > QUIET_AT_ONCE // 2  # of fewer, what needs work stands in front, and is claimed first
 
     def _claim(self, count: int) -> Sequence[Lease]:
         """Up to `count` tenants to begin with; one that a person named is held to no limits."""
@@ -107,6 +124,7 @@ class Worker:
         If the registry does not answer, nothing more is begun, and those at work come to their end. If one breaks in a
         way that nobody foresaw, or nobody listens any more, they hand back what they have.
         """
+        yield from self._quiet_turns()
         running: set[Future[Turn]] = set()
         silent: Transient | None = None
         with ThreadPoolExecutor(self.at_once, thread_name_prefix="worker") as pool:
@@ -123,6 +141,8 @@ class Worker:
                     ended, running = wait(running, return_when=FIRST_COMPLETED)
                     for one in ended:
                         yield one.result()
+                    if silent is None and not all(one.result().steps for one in ended):
+                        yield from self._quiet_turns()
             except BaseException:
                 self.ending.ask("it broke off")
                 raise

@@ -88,6 +88,20 @@ class WaitingSeen:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What the registry by itself knows of a tenant that lives: all that planning needs as long as nothing happens.
+
+    As in `Facts`; `standing` has no cap.
+    """
+
+    tenant: Tenant
+    backups: tuple[Backup, ...]
+    residues: tuple[Residue, ...]
+    moves: tuple[Move, ...]
+    standing: Standing
+
+
+@dataclass(frozen=True)
 class Facts:
     """A tenant, what the registry knows of its bytes, and what its instance shows.
 

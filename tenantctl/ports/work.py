@@ -1,11 +1,12 @@
 """Work: who looks at which tenant, in which order and within which limits; a part of the port `Registry`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from tenantctl.model.facts import Known
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
 from tenantctl.model.work import Danger, Limits
@@ -83,6 +84,14 @@ class WorkItem:
         return self.name or self.tenant_uid
 
 
+@dataclass(frozen=True)
+class Later:
+    """When a tenant is looked at next, and what it costs to be late then."""
+
+    due_at: datetime
+    danger: Danger
+
+
 class WorkBook(Protocol):
     """Claims, leases, what was set aside, and quotas.
 
@@ -108,6 +117,15 @@ class WorkBook(Protocol):
 
         Fewer than `count` does not mean that there are no more: of one instance or region that is nearly full, the
         next claim may give others.
+        """
+
+    def put_off(self, decide: Callable[[Sequence[Known]], Mapping[str, Later]], *, count: int) -> Sequence[str]:
+        """Has those tenants looked at later of which `decide` says that nothing is to be done now; their uids.
+
+        It is shown up to `count` that are due, active and wanted so, whose next step nobody knows, and in which nothing
+        is out of the ordinary: no lease, failure, parking, alarm, hold, proposal or open move. They are shown to nobody
+        else meanwhile, and what is asked of them waits. Those that it does not name stay as they are, for a claim; if
+        it raises, all do.
         """
 
     def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:

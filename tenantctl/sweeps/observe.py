@@ -1,16 +1,18 @@
 """Observation: everything that planning is given about one tenant, read at one moment."""
 
+from collections.abc import Sequence
+
 from tenantctl.evidence.anchoring import registry_seen
 from tenantctl.model.decisions import Act
 from tenantctl.model.errors import Transient
-from tenantctl.model.facts import NOT_LOOKED, DatabaseSeen, Facts
+from tenantctl.model.facts import NOT_LOOKED, DatabaseSeen, Facts, Known
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import closed_regions, open_move
 from tenantctl.model.plan import Plan
 from tenantctl.model.sighting import Present, Sighting
 from tenantctl.model.tenant import Tenant, Wanted
 from tenantctl.onboarding.adopting import adopted_name
-from tenantctl.onboarding.former import look_at_formers
+from tenantctl.onboarding.former import former_hostings, look_at_formers
 from tenantctl.onboarding.waiting import look_at_waiting
 from tenantctl.ports.world import World
 from tenantctl.sweeps.planning import is_approved_erasure, plan
@@ -64,6 +66,28 @@ def observe_and_plan(world: World, tenant: Tenant) -> Plan:
     """What is to be done about a tenant as it stands now, by the registry's clock."""
     facts = observe(world, tenant)
     return plan(facts, world.policies, now=world.registry.now())
+
+
+def quiet_plans(world: World, shown: Sequence[Known]) -> Sequence[tuple[Tenant, Plan]]:
+    """The plans for those of these active tenants for which the registry by itself tells all facts, as in `observe`.
+
+    Of an active tenant no instance is asked, unless it has left a database behind.
+    """
+    now, found = world.registry.now(), []
+    for known in shown:
+        tenant = known.tenant
+        if former_hostings(tenant, known.residues):
+            continue
+        facts = Facts(
+            tenant=tenant,
+            backups=known.backups,
+            residues=known.residues,
+            moves=known.moves,
+            closed_regions=closed_regions(known.moves, tenant.hosting.region, world.jurisdictions),
+            standing=known.standing,
+        )
+        found.append((tenant, plan(facts, world.policies, now=now)))
+    return found
 
 
 def _is_prepared(world: World, tenant: Tenant, database: Sighting[DatabaseSeen]) -> bool:

@@ -30,7 +30,7 @@ from tenantctl.relocation import steps as moving
 from tenantctl.relocation.cut_over import CutOver
 from tenantctl.relocation.dumping import CopyByDump, SendAway
 from tenantctl.relocation.retiring import RetireSource
-from tenantctl.sweeps.observe import observe_and_plan
+from tenantctl.sweeps.observe import observe_and_plan, quiet_plans
 
 ACTIONS: Final[Actions] = {
     Do.PLACE: arriving.Place(),
@@ -101,7 +101,18 @@ def sweep(
     """Works through what is due, so many tenants at once, until nothing is, or the worker is told to end."""
     actions = ACTIONS if observer is None else observed(ACTIONS, observer)
     watched = observer or Unobserved()
-    worker = Worker(world, observe_and_plan, actions, new_owner(), duty, tenant, ending or Ending(), watched, at_once)
+    worker = Worker(
+        world,
+        observe_and_plan,
+        actions,
+        new_owner(),
+        duty,
+        tenant,
+        ending or Ending(),
+        watched,
+        at_once,
+        quiet_plans,
+    )
     return worker.turns(progress=progress)
 
 

@@ -11,7 +11,7 @@ REGISTRY_ACTS = {
     *("add_instance", "set_instance_state", "claim", "renew", "release", "fenced"),
     *("record_anchor", "record_sealed", "record_reconciliation"),
     *("begin_audit", "record_audit", "record_unseen"),
-    *("claim_many", "retry", "park", "unpark", "alarm_parked", "take_token"),
+    *("claim_many", "put_off", "retry", "park", "unpark", "alarm_parked", "take_token"),
 }
 DECISIONS_ACTS = {
     *("freeze", "unfreeze", "place_hold", "release_hold", "review_hold", "propose", "propose_batch", "approve"),

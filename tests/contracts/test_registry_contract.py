@@ -17,6 +17,7 @@ from tests.contracts.registry_capacity_contract import CapacityContract
 from tests.contracts.registry_contract import RegistryContract
 from tests.contracts.registry_fleet_contract import FleetContract
 from tests.contracts.registry_moves_contract import MovesContract
+from tests.contracts.registry_quiet_contract import QuietContract
 from tests.contracts.registry_restores_contract import RestoresContract
 from tests.contracts.registry_samples import Office
 from tests.contracts.registry_work_contract import WorkContract
@@ -37,6 +38,7 @@ class TestInMemory(
     WritesContract,
     WorkContract,
     FleetContract,
+    QuietContract,
     RestoresContract,
     CapacityContract,
     MovesContract,
@@ -67,6 +69,7 @@ class TestOnPostgres(
     WritesContract,
     WorkContract,
     FleetContract,
+    QuietContract,
     RestoresContract,
     CapacityContract,
     MovesContract,

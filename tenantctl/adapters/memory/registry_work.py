@@ -1,7 +1,8 @@
 """Claims, leases, what is set aside and quotas in memory, as a part of the registry in memory."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -21,9 +22,14 @@ from tenantctl.adapters.registry_rules import (
     parked_body,
     parked_reason,
 )
+from tenantctl.model.decisions import Standing
+from tenantctl.model.facts import Known
+from tenantctl.model.lifecycle import State
+from tenantctl.model.move import open_move
 from tenantctl.model.plan import Duty
+from tenantctl.model.tenant import Wanted
 from tenantctl.model.work import PARKED, STUCK, TROUBLE, Danger, Limits, turn_at
-from tenantctl.ports.work import Lease, Parking, WorkItem, WorkState
+from tenantctl.ports.work import Later, Lease, Parking, WorkItem, WorkState
 
 
 class MemoryWorkBook(MemoryAnchorBook):
@@ -72,6 +78,31 @@ class MemoryWorkBook(MemoryAnchorBook):
                 in_region[hosting.region] += 1
                 on_instance[hosting.instance] += 1
                 yield given
+
+    def put_off(self, decide: Callable[[Sequence[Known]], Mapping[str, Later]], *, count: int) -> Sequence[str]:
+        """Has those tenants looked at later of which nothing is to be done now."""
+        check_count(count)
+        now, ledger = self.now(), self._shelf.ledger
+        with ExitStack() as locked:
+            shown: list[Known] = []
+            for uid in [book.tenant.uid for book in sorted(self._shelf.books.values(), key=_turn)]:
+                row_lock = self._shelf.row_lock(uid)
+                if len(shown) == count or not row_lock.acquire(blocking=False):
+                    continue
+                locked.callback(row_lock.release)
+                book = self._shelf.book(uid)
+                if not _is_ordinary(book, now) or ledger.open_holds(uid) or ledger.open_proposals(uid, now=now):
+                    continue
+                freezes = tuple(ledger.open_freezes(book.tenant.hosting.region))
+                standing = Standing(freezes=freezes, notices=tuple(ledger.notices_of(uid)))
+                residues, moves = tuple(book.open_residues.values()), tuple(book.moves.values())
+                shown.append(Known(book.tenant, tuple(book.backups.values()), residues, moves, standing))
+            later = decide(shown) if shown else {}
+            for uid, until in later.items():
+                book = self._shelf.book(uid)
+                tenant = changed(book.tenant, due_at=until.due_at)
+                self._shelf.replace(changed(book, tenant=tenant, danger=until.danger))
+            return [known.tenant.uid for known in shown if known.tenant.uid in later]
 
     def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
         """The same lease, ending later."""
@@ -206,6 +237,14 @@ def _turn(book: Book) -> tuple[datetime, datetime]:
 def _is_due(book: Book, now: datetime, duty: Duty | None) -> bool:
     is_asked_for = duty is None or book.duty in {None, duty}
     return is_asked_for and book.tenant.due_at <= now and not book.is_done_with and not book.is_parked(now)
+
+
+def _is_ordinary(book: Book, now: datetime) -> bool:
+    """Whether it is due for a look that is most often all that is done."""
+    tenant = book.tenant
+    usual = tenant.state is State.ACTIVE and tenant.wanted is Wanted.LIVING and book.danger is Danger.BACKUP
+    strange = book.lease or book.failures or book.parking or book.alarms or open_move(book.moves.values())
+    return tenant.due_at <= now and book.duty is None and usual and not strange
 
 
 def _without_parking(book: Book, now: datetime, actor: str) -> Book:

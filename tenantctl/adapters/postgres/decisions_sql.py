@@ -1,7 +1,8 @@
 """Statements on freezes, holds, proposals, acts and notices: what requests and leased transactions both need."""
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -112,3 +113,11 @@ def notices_where(connection: Connection, *conditions: ColumnElement[bool]) -> S
     """The notices that meet all conditions, oldest first."""
     question = select(schema.notices).where(*conditions).order_by(schema.notices.c.id)
     return [Notice(**row._mapping) for row in connection.execute(question)]
+
+
+def notices_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Notice]]:
+    """The notices of each of these tenants that has any, oldest first."""
+    found = defaultdict[str, list[Notice]](list)
+    for notice in notices_where(connection, schema.notices.c.tenant_uid.in_(uids)):
+        found[notice.tenant_uid].append(notice)
+    return found

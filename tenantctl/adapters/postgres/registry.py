@@ -136,12 +136,12 @@ class PostgresRegistry(PostgresAuditBook, PostgresWorkBook):
     def open_residues(self, uid: str) -> Sequence[Residue]:
         """The lines of it that have not lapsed, oldest first."""
         with self._statement() as connection:
-            return registry_reads.residues(connection, uid, lapsed=False)
+            return registry_reads.residues_of(connection, [uid]).get(uid, [])
 
     def moves(self, uid: str) -> Sequence[Move]:
         """The tenant's moves, oldest first."""
         with self._statement() as connection:
-            return registry_moves.moves(connection, uid)
+            return registry_moves.moves_of(connection, [uid]).get(uid, [])
 
     def alarms(self, uid: str | None = None) -> Sequence[Alarm]:
         """Open alarms, of one tenant or of all, oldest first."""

@@ -1,6 +1,7 @@
 """Moves in the registry on PostgreSQL: a row each, of which only what is decided later changes."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, exists, insert, select, update
 
@@ -16,11 +17,13 @@ from tenantctl.model.tenant import Hosting, Tenant
 _LATER = ("verifier", "schema_digest", "undo_because", "fenced_at", "cut_over_at", "ended_at")
 
 
-def moves(connection: Connection, uid: str) -> Sequence[Move]:
-    """The moves, oldest first."""
-    columns = schema.moves.c
-    question = select(schema.moves).where(columns.tenant_uid == uid).order_by(columns.generation)
-    return [Move(**row._mapping) for row in connection.execute(question)]
+def moves_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Move]]:
+    """The moves of each of these tenants that has any, oldest first."""
+    columns, found = schema.moves.c, defaultdict[str, list[Move]](list)
+    question = select(schema.moves).where(columns.tenant_uid.in_(uids)).order_by(columns.generation)
+    for row in connection.execute(question):
+        found[row.tenant_uid].append(Move(**row._mapping))
+    return found
 
 
 def room_for_move(connection: Connection, tenant: Tenant, region: str, headroom_percent: int) -> Hosting:

@@ -4,7 +4,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, and_, cast, func, literal_column, or_, select, true, union, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union,
+    union_all,
+)
 
 from tenantctl.adapters.postgres import schema
 from tenantctl.adapters.postgres.registry_rows import (
@@ -101,26 +114,42 @@ def intents(connection: Connection, uid: str) -> Sequence[Intent]:
 
 def backups(connection: Connection, uid: str) -> Sequence[Backup]:
     """Backups, oldest first, each with its copies by region."""
-    columns = schema.backups.c
-    rows = connection.execute(
-        select(schema.backups).where(columns.tenant_uid == uid).order_by(columns.begun_at, columns.id.collate("C"))
-    ).all()
+    return backups_of(connection, [uid]).get(uid, [])
+
+
+def backups_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Backup]]:
+    """Those of each of these tenants that has any."""
+    columns, found = schema.backups.c, defaultdict[str, list[Backup]](list)
+    question = select(schema.backups).where(columns.tenant_uid.in_(uids))
+    rows = connection.execute(question.order_by(columns.begun_at, columns.id.collate("C"))).all()
     if not rows:
-        return []
-    copies: defaultdict[str, list[Copy]] = defaultdict(list)
-    of_tenant = select(schema.copies).where(schema.copies.c.tenant_uid == uid)
-    for row in connection.execute(of_tenant.order_by(schema.copies.c.region.collate("C"))):
+        return found
+    copies = defaultdict[str, list[Copy]](list)
+    of_tenants = select(schema.copies).where(schema.copies.c.tenant_uid.in_(uids))
+    for row in connection.execute(of_tenants.order_by(schema.copies.c.region.collate("C"))):
         copies[row.backup_id].append(copy_of(row))
-    return [backup_of(row, tuple(copies[row.id])) for row in rows]
+    for row in rows:
+        found[row.tenant_uid].append(backup_of(row, tuple(copies[row.id])))
+    return found
 
 
-def residues(connection: Connection, uid: str, *, lapsed: bool = True) -> Sequence[Residue]:
-    """The inventory, oldest first; with what has lapsed or without."""
+def residues(connection: Connection, uid: str) -> Sequence[Residue]:
+    """The inventory, oldest first, with what has lapsed."""
+    return _residues(connection, schema.residues.c.tenant_uid == uid).get(uid, [])
+
+
+def residues_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Residue]]:
+    """What has not lapsed of each of these tenants' inventories, oldest first."""
     columns = schema.residues.c
-    question = select(schema.residues).where(columns.tenant_uid == uid)
-    if not lapsed:
-        question = question.where(columns.lapsed_at.is_(None))
-    return [residue_of(row) for row in connection.execute(question.order_by(columns.made_at, columns.id.collate("C")))]
+    return _residues(connection, columns.tenant_uid.in_(uids), columns.lapsed_at.is_(None))
+
+
+def _residues(connection: Connection, *conditions: ColumnElement[bool]) -> Mapping[str, Sequence[Residue]]:
+    columns, found = schema.residues.c, defaultdict[str, list[Residue]](list)
+    question = select(schema.residues).where(*conditions).order_by(columns.made_at, columns.id.collate("C"))
+    for row in connection.execute(question):
+        found[row.tenant_uid].append(residue_of(row))
+    return found
 
 
 def alarms(connection: Connection, uid: str | None) -> Sequence[Alarm]:

@@ -86,7 +86,8 @@ def instance_of(row: Row[Any], databases: int = 0, connections: int = 0, bytes_s
 
 def copy_of(row: Row[Any]) -> Copy:
     """A row of `copies`, alone or with something else of its backup."""
-    values = {name: row._mapping[name] for name in _OF_COPIES}
+    said = row._mapping
+    values = {name: said[name] for name in _OF_COPIES}
     return Copy(**{**values, "state": CopyState(row.state), "verified_level": _level(row.verified_level)})
 
 

@@ -1,12 +1,12 @@
 """Claims, leases, what is set aside and quotas in the registry's database, as a part of the registry on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, text, update
 
-from tenantctl.adapters.postgres import registry_claims, schema
+from tenantctl.adapters.postgres import registry_claims, registry_quiet, schema
 from tenantctl.adapters.postgres.anchors import PostgresAnchorBook
 from tenantctl.adapters.postgres.registry_alarms import TenantAlarms
 from tenantctl.adapters.postgres.registry_claims import IS_LEASED, UNKNOWN_DUTY
@@ -23,10 +23,11 @@ from tenantctl.adapters.registry_rules import (
     parked_reason,
     unknown_tenant,
 )
+from tenantctl.model.facts import Known
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
 from tenantctl.model.work import OVERTAKEN_FOR, PARKED, STUCK, TROUBLE, Danger, Limits
-from tenantctl.ports.work import Lease, Parking, WorkItem, WorkState
+from tenantctl.ports.work import Later, Lease, Parking, WorkItem, WorkState
 
 _tenants = schema.tenants.c
 _IS_PARKED: Final = and_(
@@ -81,6 +82,12 @@ class PostgresWorkBook(PostgresAnchorBook):
         check_count(count)
         with self._statement() as connection:
             return registry_claims.claim_due(connection, owner, lease=lease, duty=duty, count=count, limits=limits)
+
+    def put_off(self, decide: Callable[[Sequence[Known]], Mapping[str, Later]], *, count: int) -> Sequence[str]:
+        """Has those tenants looked at later of which nothing is to be done now."""
+        check_count(count)
+        with self._transaction() as connection:
+            return registry_quiet.put_off(connection, decide, count)
 
     def renew(self, lease: Lease, *, lease_for: timedelta) -> Lease:
         """The same lease, ending later."""
