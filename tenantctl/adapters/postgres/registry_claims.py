@@ -19,7 +19,7 @@ from tenantctl.ports.work import Lease
 
 UNKNOWN_DUTY: Final = ""
 
-# The function stands in the schema (0015_work.sql): all of a claim is one statement of the worker's.
+# The function stands in the schema (0016_claims.sql): all of a claim is one statement of the worker's.
 _CLAIM_DUE: Final = text("""
     SELECT * FROM registry.claim_due(
         CAST(:owner AS text), CAST(:lease AS interval), CAST(:duties AS text[]), CAST(:wanted AS integer),

@@ -188,7 +188,7 @@ def instances(
     columns, coming = schema.instances.c, schema.moves.c
     takes = (_tenants.connection_limit, _tenants.size)
     # Two questions, each with an index of its own: an OR of them would read the whole fleet for every instance.
-    there = select(*takes).where(_tenants.instance == columns.name, ~IS_DEAD)
+    there = select(*takes).where(_tenants.region == columns.region, _tenants.instance == columns.name, ~IS_DEAD)
     expected = (
         select(*takes)
         .join(schema.moves, coming.tenant_uid == _tenants.uid)
