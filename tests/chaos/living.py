@@ -16,7 +16,7 @@ from tenantctl.offboarding.request import request_cancellation
 from tests.asking import ask_for_tenant
 from tests.chaos.storm import Storm
 from tests.chaos.truth import faults, is_settled
-from tests.localcloud.company import Company, throw_away_company
+from tests.localcloud.company import HOME, TENANTS_INSTANCE, Company, throw_away_company
 
 LEAVING_SHARE: Final = 10  # one of so many is cancelled in the middle: fewer than a cap lets through
 PAUSE_SECONDS: Final = (0.3, 2.5)
@@ -28,6 +28,8 @@ def live_through(
 ) -> tuple[Counter[str], Sequence[str]]:
     """What happened how often, and whatever is not as it must be afterwards."""
     with throw_away_company() as company:
+        room = ("--region", HOME, "--databases-max", str(min(2 * tenants, 500)))  # some of it stays free, by policy
+        company.do("instance", "add", TENANTS_INSTANCE, *room)
         settings = replace(load_settings(company.environment()), login="alice@example.com")
         with closing(CloudWorld(settings)) as world:
             asked = [ask_for_tenant(world, f"tenant-{number}") for number in range(tenants)]
@@ -58,7 +60,8 @@ def _cancelled(world: CloudWorld, tenant: Tenant) -> bool:
 def _calm(company: Company, world: CloudWorld, tenants: Sequence[Tenant]) -> None:
     """Runs, and lets time pass, until everybody is where it is wanted, or that has taken too long."""
     for _ in range(ROUNDS_MAX):
-        company.ask("run")
+        _, said = company.start("run", "--at-once", "4", "--json-lines").communicate(timeout=1800)
+        assert "Traceback" not in said, said
         if all(is_settled(world.registry, world.registry.tenant(one.uid)) for one in tenants):
             return
         company.do("local", "advance", "1h")

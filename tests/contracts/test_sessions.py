@@ -28,7 +28,7 @@ from tenantctl.adapters.google.entrance import SERVER_PORT
 from tenantctl.adapters.google.sessions import Sessions, cut, ends_within
 from tenantctl.adapters.postgres.control import ControlSessions
 from tenantctl.localcloud.client import LocalCloud
-from tenantctl.model.errors import NotFound, Refused, Transient
+from tenantctl.model.errors import NotFound, Refused, Transient, TurnedAway
 from tests.contracts.databases_places import LOGIN, local_sessions, psql
 from tests.contracts.peers import answer, nobody, peer, saying
 from tests.localcloud.clouds import OPERATOR, SERVICE_ACCOUNT
@@ -137,6 +137,21 @@ def test_an_admin_api_that_is_away_or_somebody_else_is_weather(local_cloud: Loca
         for endpoint in endpoints:
             with closing(local_sessions(local_cloud.project, endpoint)) as sessions, pytest.raises(Transient):
                 sessions.connect("one", "postgres")
+
+
+@pytest.mark.parametrize("status", [409, 429])
+def test_an_admin_api_that_turns_the_connector_away_is_weather(
+    local_cloud: LocalCloud, sessions: Sessions, status: int
+) -> None:
+    """The connector passes on a status and a message: the API's own reason, that an operation runs, is lost."""
+    local_cloud.add_fault("sqladmin", "status", status=status, path=":generateEphemeralCert")
+    try:
+        with pytest.raises(TurnedAway):
+            sessions.connect("one", "postgres")
+    finally:
+        local_cloud.clear_faults()
+    with closing(sessions.connect("one", "postgres")) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
 
 
 @dataclass

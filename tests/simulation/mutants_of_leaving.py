@@ -75,6 +75,13 @@ LEAVING: Final = (
         BY_ASKED_FOR,
     ),
     Mutant(
+        "a final backup counts until the end of its term, and beyond",
+        SAFEGUARDS,
+        "return newest if newest is not None and _lapses_at(newest) > lasts_until else None",
+        "return newest",
+        BY_SAFEGUARDS,
+    ),
+    Mutant(
         "open sessions do not count as an open login",
         SAFEGUARDS,
         "case Present(seen) if not seen.can_log_in and seen.sessions == 0:",

@@ -177,7 +177,7 @@ class Sessions:
             self._entrances.forget(instance)
             raise
         except aiohttp.ClientResponseError as error:
-            raise explained(error.status, {"error": {"message": error.message}}, doing) from error
+            raise explained(error.status, _as_the_api_said(error), doing) from error
         except _Blocked as error:
             self._give_up(instance, line, suspect=True)
             raise Transient(f"The instance {instance} does not answer: {error}.", hint="Try again later.") from error
@@ -247,6 +247,15 @@ class Sessions:
                 return  # another caller has given it up
             del self._lines[instance]
         line.abandon()
+
+
+def _as_the_api_said(error: aiohttp.ClientResponseError) -> dict[str, Any]:
+    """The API's error document, of which the connector keeps the message alone.
+
+    What it asks for is turned away with a 409 for one reason only: an operation on the instance runs.
+    """
+    reasons = [{"reason": "operationInProgress"}] if error.status == 409 else []
+    return {"error": {"message": error.message, "errors": reasons}}
 
 
 def startup_options(settings: Mapping[str, str]) -> str:
