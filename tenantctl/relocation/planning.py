@@ -113,6 +113,10 @@ def _is_closed(facts: Facts) -> bool:
     return isinstance(facts.logins, Present) and not facts.logins.value.can_log_in
 
 
+def _is_open(facts: Facts) -> bool:
+    return isinstance(facts.logins, Present) and facts.logins.value.can_log_in
+
+
 def _undoing(facts: Facts, move: Move, because: str) -> Iterator[Step]:
     uid = facts.tenant.uid
     if _is_closed(facts):
@@ -125,7 +129,8 @@ def _undoing(facts: Facts, move: Move, because: str) -> Iterator[Step]:
 def _arriving(facts: Facts, move: Move) -> Iterator[Step]:
     uid = facts.tenant.uid
     if facts.tenant.state is State.MOVING:
-        yield Step(Do.OPEN_LOGINS, uid, f"the customer works on {move.instance} from here on")
+        if not _is_open(facts):  # another duty's step: once it is done, the plan begins with those that are left
+            yield Step(Do.OPEN_LOGINS, uid, f"the customer works on {move.instance} from here on")
         yield Step(Do.MARK_MOVED, uid, "the new place shows the database and its open login")
     yield Step(Do.STOP_REPLICATION, uid, "nothing is written to the old place any more")
     yield Step(Do.END_MOVE, uid, "no slot, publication or subscription is left")
