@@ -37,7 +37,7 @@ def judge(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Ve
     """What is to be thought of a copy, now that its bucket has answered.
 
     Gone before its term, or while it was held, is lost, never lapsed, and what was
-    lost once stays so; a copy that was only intended and is not there has never come to be.
+    lost once stays so; a copy that was only intended and is not there counts as never made.
     """
     match sight:
         case Present() if copy.state is CopyState.LOST:
@@ -49,9 +49,8 @@ def judge(copy: Copy, sight: Present[ObjectSeen] | Gone, *, now: datetime) -> Ve
         case Present():
             return Verdict(CopyState.WRITTEN, f"{copy.region} holds it")
         case Gone() if copy.state is CopyState.INTENDED:
-            return Verdict(
-                CopyState.ABSENT, f"{copy.region} reported it absent at {rfc3339(now)}: it was never written"
-            )
+            absent = f"{copy.region} reported it absent at {rfc3339(now)}"
+            return Verdict(CopyState.ABSENT, f"{absent}: it was intended, and nobody ever saw it there")
         case Gone() if copy.held_at is not None:  # certificates quote this sentence, and never say why it was kept
             return Verdict(
                 CopyState.LOST, f"{copy.region} reported it absent at {rfc3339(now)}: it was to be there still"

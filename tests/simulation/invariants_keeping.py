@@ -14,7 +14,7 @@ from tests.simulation.invariants_leaving import told_of_erasure
 from tests.simulation.readable import keys_left, readable_in, registry_has_key
 from tests.simulation.stand_ins import sealed
 from tests.simulation.town import Town
-from tests.simulation.truth import Happening, Life, MadeBackup
+from tests.simulation.truth import Happening, Life, MadeBackup, SealedCopy
 from tests.simulation.witnessed import is_there
 
 A_LITTLE: Final = timedelta(hours=2)  # accidents to copies are seen when they are looked at next, and a little later
@@ -47,7 +47,10 @@ def nothing_readable_late(town: Town, life: Life) -> Iterator[str]:
 
 
 def lapsed_is_gone(town: Town, told: Happening) -> Iterator[str]:
-    """12 and 25: what is said to have lapsed or never to have been is not there, and its term is over."""
+    """12 and 25: what is said to have lapsed or never to have been is not there, and its term is over.
+
+    A copy whose seal was answered to nobody, and which an accident took before anybody looked, nobody can know of.
+    """
     said = json.loads(told.found["entry"].body)
     copy = town.truth.lives[told.uid].backups[said["backup"]].copies.get(said["region"])
     if copy is None:
@@ -56,7 +59,7 @@ def lapsed_is_gone(town: Town, told: Happening) -> Iterator[str]:
         yield f"its journal says that {copy.name} is gone from {copy.region}, where it is"
     if told.found["entry"].event == "copy-lapsed" and told.at < copy.term_ends:
         yield f"its journal says that {copy.name} lapsed before its term, {copy.term_ends}"
-    if told.found["entry"].event == "copy-absent":
+    if told.found["entry"].event == "copy-absent" and not (copy.vanished and _was_never_seen(told, copy)):
         yield f"its journal says that {copy.name}, which was sealed, never was"
 
 
@@ -163,3 +166,10 @@ def chains_are_whole(town: Town, life: Life) -> Iterator[str]:
 def _claimed(town: Town, uid: str) -> set[str]:
     """The backups that the registry counts as such."""
     return {one.id for one in town.registry.book(uid).backups.values() if one.state in {"complete", "short"}}
+
+
+def _was_never_seen(told: Happening, copy: SealedCopy) -> bool:
+    """Whether the registry never had it as written."""
+    said = json.loads(told.found["entry"].body)
+    known = told.found["book"].backups[said["backup"]].copies
+    return all(one.written_at is None for one in known if one.region == copy.region)
