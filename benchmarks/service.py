@@ -46,25 +46,7 @@ HELLO = """
         return {"hello": "world"}
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False, log_level="warning", lifespan="off")
 """
-SERVE = """
-    import sys
-    from datetime import timedelta
-    from pathlib import Path
-    from tenantctl.adapters.postgres.billing import PostgresBilling
-    from tenantctl.adapters.postgres.decisions import PostgresDecisions
-    from tenantctl.adapters.postgres.registry import PostgresRegistry
-    from tenantctl.adapters.postgres.registry_engine import registry_engine
-    from tenantctl.entrypoints.service.app import Desk
-    from tenantctl.entrypoints.service.server import gate_for, server_for
-    from tenantctl.entrypoints.service.settings import ServiceSettings
-    from tests.rooms.callers import AUDIENCE, CALLERS
-    import psycopg
-    port, address, keys = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    engine = registry_engine(lambda: psycopg.connect(address))
-    desk = Desk(PostgresRegistry(engine), PostgresDecisions(engine), PostgresBilling(engine))
-    gate = gate_for(ServiceSettings(AUDIENCE, CALLERS, keys))
-    server_for(desk, gate, host="127.0.0.1", port=port).run()
-"""
+SERVE = "from tests.contracts.served import main; main()"
 
 
 @contextmanager

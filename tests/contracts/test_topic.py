@@ -2,37 +2,25 @@
 
 import base64
 import json
-import os
-import shutil
 import socket
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from google.auth.credentials import AnonymousCredentials
 
 from tenantctl.adapters.google.asked_subscriptions import AskedSubscriptions
 from tenantctl.adapters.google.topic import EMULATOR, GoogleTopic
 from tenantctl.adapters.memory.billing import MemoryBilling
-from tenantctl.adapters.memory.decisions import MemoryDecisions
 from tenantctl.billing.publishing import publish_all
-from tenantctl.entrypoints.service.app import Desk
-from tenantctl.entrypoints.service.identity import Gate, IssuedKeys, KeyRing, Role
-from tenantctl.model.billing import Outcome, SubscriptionSeen
+from tenantctl.model.billing import SubscriptionSeen
 from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.outbox import Told
 from tenantctl.model.sighting import Gone, Present, Sighting, Unreachable
-from tenantctl.model.tenant import Wanted
 from tests.rooms.billing_cases import NOW, UID, registry_with_a_tenant
-from tests.rooms.callers import AUDIENCE, BILLING, CALLERS, cloud_event, serving
 
 TOPIC = "projects/acme/topics/tenants"
 
@@ -179,98 +167,3 @@ def test_billing_that_is_away_is_unreachable() -> None:
         port = free.getsockname()[1]
     asked = AskedSubscriptions(f"http://127.0.0.1:{port}/{{tenant}}", Said(ENDED), None)
     assert isinstance(asked.look(UID), Unreachable)
-
-
-# The real Pub/Sub, where its emulator is
-
-
-def emulator_program() -> Path | None:
-    """Where this machine has one, if it does, and what it runs on."""
-    gcloud = shutil.which("gcloud")
-    if gcloud is None or shutil.which("java") is None:
-        return None
-    program = Path(gcloud).resolve().parents[1] / "platform/pubsub-emulator/bin/cloud-pubsub-emulator"
-    return program if program.is_file() else None
-
-
-EMULATOR_PROGRAM = emulator_program()
-
-
-@contextmanager
-def pubsub_emulator() -> Iterator[str]:
-    """Google's emulator of Pub/Sub on a free port; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command, address = [str(EMULATOR_PROGRAM), "--host=127.0.0.1", f"--port={port}"], f"127.0.0.1:{port}"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        while process.poll() is None:
-            with suppress(requests.ConnectionError):
-                requests.get(f"http://{address}/v1/projects/acme/topics", timeout=5)
-                break
-            time.sleep(0.2)
-        assert process.poll() is None, "the emulator ended"
-        yield address
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, 15)
-        process.wait(30)
-
-
-class OpenGate(Gate):
-    """Lets in the emulator, which signs nothing."""
-
-    def admit(self, authorization: str | None, *roles: Role) -> str:
-        return BILLING
-
-
-@pytest.mark.skipif(EMULATOR_PROGRAM is None, reason="Google's Pub/Sub emulator (gcloud, java) is not on this machine")
-def test_pushed_by_the_real_pubsub_each_event_is_applied_once(tmp_path: Path) -> None:
-    """Published twice, the service ended in between: each is on record once, the newest counts, and we announce."""
-    registry = registry_with_a_tenant()
-    billing, gate = MemoryBilling(registry), OpenGate(AUDIENCE, CALLERS, KeyRing(lambda: IssuedKeys({}, 0)))
-    desk = Desk(registry, MemoryDecisions(registry), billing)
-    kinds = ["subscription.cancelled", "subscription.resumed"] * 10
-    events = [cloud_event(UID, number, kind) for number, kind in enumerate(kinds, 1)]
-    messages = [{"data": base64.b64encode(json.dumps(one).encode()).decode()} for one in [*events, *events]]
-    recorded = registry.shelf.billing.events
-    with pubsub_emulator() as address:
-        base, topic = f"http://{address}/v1/projects/acme", "projects/acme/topics/billing"
-        put(f"{base}/topics/billing", {})
-        with serving(desk, tmp_path, gate=gate) as service:
-            push = {"pushEndpoint": f"{service.url}/v1/billing/events"}
-            put(f"{base}/subscriptions/billing", {"topic": topic, "pushConfig": push, "ackDeadlineSeconds": 10})
-            ask(f"{base}/topics/billing:publish", {"messages": messages})
-            wait_for(lambda: bool(recorded))
-        ask(f"{base}/topics/billing:publish", {"messages": messages})
-        with serving(desk, tmp_path, gate=gate, port=int(service.url.rpartition(":")[2])):
-            wait_for(lambda: len(recorded) == len(events))
-        put(f"{base}/topics/tenants", {})
-        put(f"{base}/subscriptions/router", {"topic": TOPIC, "enableMessageOrdering": True})
-        registry.shelf.billing.announce(UID, Told.STATE, {"to": "active"}, at=NOW)
-        publish_all(billing, GoogleTopic(TOPIC, AnonymousCredentials, {EMULATOR: address}).send)
-        (pulled,) = ask(f"{base}/subscriptions/router:pull", {"maxMessages": 5})["receivedMessages"]
-    assert [one.outcome for _, one in recorded.values() if one.outcome is Outcome.DUPLICATE] == []
-    assert (registry.tenant(UID).wanted, registry.alarms(UID)) == (Wanted.LIVING, [])
-    assert json.loads(base64.b64decode(pulled["message"]["data"]))["data"] == {"tenant": UID, "to": "active"}
-
-
-def put(url: str, said: Any) -> None:
-    """Makes a topic or a subscription."""
-    requests.put(url, json=said, timeout=20).raise_for_status()
-
-
-def ask(url: str, said: Any) -> Any:
-    """Calls a method; its answer."""
-    answer = requests.post(url, json=said, timeout=20)
-    answer.raise_for_status()
-    return answer.json()
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    """Waits for what comes by itself, two minutes at most."""
-    for _ in range(600):
-        if is_so():
-            return
-        time.sleep(0.2)
-    raise AssertionError("it did not come")
