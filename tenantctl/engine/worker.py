@@ -189,8 +189,10 @@ class Worker:
             if doubtful:
                 finish_evidence(Work(self.world, tenant, plan, heartbeat), self.actions)
                 doubtful = False
-            if not plan.steps or (self.duty is not None and plan.duty is not self.duty):
+            if not plan.steps:
                 return tenant, plan, Result(Outcome.BLOCKED if plan.blockers else Outcome.DONE)
+            if self.duty is not None and plan.duty is not self.duty:
+                return tenant, plan, Result(Outcome.DONE)  # to be handed on, whatever else is told about it
             work = Work(self.world, tenant, plan, heartbeat)
             with self.observer.plan(plan):
                 result = execute(work, self.actions, duty=self.duty, progress=progress)

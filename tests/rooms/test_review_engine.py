@@ -84,6 +84,17 @@ def test_a_worker_of_another_duty_hands_the_tenant_to_the_one_whose_turn_it_is_a
     assert state(company, tenant) is State.ACTIVE
 
 
+def test_a_tenant_that_is_alarmed_about_is_handed_on_at_once_too(company: Company) -> None:
+    """Whose backup is overdue is not put off by a worker that makes none, to the next look."""
+    tenant = company.create()
+    company.run()
+    company.advance(days=8)
+    before = len(company.registry.backups(tenant.uid))
+    assert [turn.blockers[0].code for turn in sweep(company.world, duty=Duty.PROVISION)] == ["rpo"]
+    list(sweep(company.world, duty=Duty.BACKUP))
+    assert len(company.registry.backups(tenant.uid)) == before + 1
+
+
 def test_a_life_is_lived_to_its_end_by_workers_of_one_duty_each(company: Company) -> None:
     """No step waits for ever for a duty that never sees it; a reinstatement with lifted row security neither."""
     tenant = company.request()
