@@ -19,7 +19,7 @@ from tenantctl.custody.basis import Basis
 from tenantctl.custody.opening import check_opening, record_opening
 from tenantctl.engine.actions import Work
 from tenantctl.engine.lease import leased
-from tenantctl.model.backup import Backup, BackupState, Copy, CopyState, RetentionClass, TableDigest
+from tenantctl.model.backup import Backup, Copy, CopyState, TableDigest, newest_final
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.errors import NotFound, Refused, Transient
 from tenantctl.model.lifecycle import State
@@ -178,11 +178,9 @@ def _opened(work: Work, basis: Basis, destination: Destination) -> Content:
 
 def _final_backup(world: World, tenant: Tenant) -> Backup:
     """The newest complete backup that was begun after the logins were closed."""
-    closed_at = tenant.logins_closed_at
-    for backup in sorted(world.registry.backups(tenant.uid), key=lambda one: one.begun_at, reverse=True):
-        is_final = backup.retention_class is RetentionClass.FINAL and backup.state is BackupState.COMPLETE
-        if is_final and closed_at is not None and backup.begun_at >= closed_at:
-            return backup
+    final = newest_final(world.registry.backups(tenant.uid), tenant.logins_closed_at)
+    if final is not None:
+        return final
     raise Refused(
         f"Tenant {tenant.label} is {tenant.state}, and its final backup is not made yet.",
         hint=f"Run it to its end first: tenantctl run --tenant {tenant.uid}",

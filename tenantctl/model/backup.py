@@ -1,5 +1,6 @@
 """Backups, their copies, and every other place where a tenant's bytes can be."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -202,6 +203,20 @@ class TableDigest:
 
     rows: int
     checksum: str
+
+
+def newest_final(backups: Iterable[Backup], closed_at: datetime | None) -> Backup | None:
+    """The newest complete final backup that was begun after the logins were closed, whether or not it lasts."""
+    if closed_at is None:
+        return None
+    finals = [
+        backup
+        for backup in backups
+        if backup.retention_class is RetentionClass.FINAL
+        and backup.state is BackupState.COMPLETE
+        and backup.begun_at >= closed_at
+    ]
+    return max(finals, key=lambda backup: backup.begun_at, default=None)
 
 
 def object_name(tenant_uid: str, backup_id: str) -> str:

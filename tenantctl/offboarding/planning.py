@@ -20,7 +20,7 @@ from tenantctl.backups.planning import (
     verification_step,
     waits_for_a_date,
 )
-from tenantctl.model.backup import BackupState, ResidueKind, RetentionClass, VerificationLevel
+from tenantctl.model.backup import BackupState, ResidueKind, RetentionClass, VerificationLevel, newest_final
 from tenantctl.model.calendar import ONE_DAY, rfc3339
 from tenantctl.model.decisions import Act, Proposal
 from tenantctl.model.facts import Facts
@@ -30,7 +30,7 @@ from tenantctl.model.policy import Policies
 from tenantctl.model.sighting import Present, Unreachable
 from tenantctl.offboarding.notices import coming, overdue, to_put
 from tenantctl.offboarding.restraints import batch_steps, departure_blockers, frozen_blocker, stopping_blockers
-from tenantctl.offboarding.safeguards import destruction_blockers, erasure_blockers, final_backup, newest_final
+from tenantctl.offboarding.safeguards import destruction_blockers, erasure_blockers, final_backup
 
 SOON: Final = timedelta(minutes=5)
 PROOFS_FAILED_MAX: Final = 2  # final backups are locked for most of a year: after so many, one more a day
@@ -274,7 +274,7 @@ def _final_backup(facts: Facts, policies: Policies, *, now: datetime) -> Iterato
     """
     closed_at, policy = facts.tenant.logins_closed_at, policies.backups
     assert closed_at is not None, "closing comes before the final backup"
-    newest, final = newest_final(facts), final_backup(facts, policies, now=now)
+    newest, final = newest_final(facts.backups, closed_at), final_backup(facts, policies, now=now)
     closing = f"final-{closed_at:%Y%m%dT%H%M%SZ}"
     slot = f"{closing}-after-{newest.id}" if newest is not None else closing
     if final is None:

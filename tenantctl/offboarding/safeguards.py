@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tenantctl.evidence.restored import restored_because, untold_because
-from tenantctl.model.backup import Backup, BackupState, CopyState, RetentionClass, VerificationLevel
+from tenantctl.model.backup import Backup, CopyState, VerificationLevel, newest_final
 from tenantctl.model.calendar import rfc3339
 from tenantctl.model.decisions import ProposalKind, Standing
 from tenantctl.model.facts import Facts
@@ -108,24 +108,9 @@ def final_backup(facts: Facts, policies: Policies, *, now: datetime) -> Backup |
     A destruction that waited for months, frozen or over a cap, may come when its final backup reaches its term. One
     counts only if every copy of it stays for the time within which a destruction is done, counted from now.
     """
-    newest = newest_final(facts)
+    newest = newest_final(facts.backups, facts.tenant.logins_closed_at)
     lasts_until = now + timedelta(days=policies.lifecycle.destroy_within_days)
     return newest if newest is not None and _lapses_at(newest) > lasts_until else None
-
-
-def newest_final(facts: Facts) -> Backup | None:
-    """The newest complete final backup that was begun after the logins were closed, whether or not it lasts."""
-    closed_at = facts.tenant.logins_closed_at
-    if closed_at is None:
-        return None
-    finals = [
-        backup
-        for backup in facts.backups
-        if backup.retention_class is RetentionClass.FINAL
-        and backup.state is BackupState.COMPLETE
-        and backup.begun_at >= closed_at
-    ]
-    return max(finals, key=lambda backup: backup.begun_at, default=None)
 
 
 def _lapses_at(backup: Backup) -> datetime:
@@ -164,7 +149,8 @@ def _closed(facts: Facts) -> Safeguard:
 
 
 def _final_backup(facts: Facts, final: Backup | None) -> Safeguard:
-    if final is None and (former := newest_final(facts)) is not None:
+    closed_at = facts.tenant.logins_closed_at
+    if final is None and (former := newest_final(facts.backups, closed_at)) is not None:
         too_soon = f"backup {former.id} lapses {rfc3339(_lapses_at(former))}: too soon to rest a destruction on"
         return Safeguard("final-backup", False, too_soon)
     if final is None:

@@ -97,7 +97,7 @@ LEAVING: Final = (
     ),
     Mutant(
         "a final backup of an earlier closing counts",
-        SAFEGUARDS,
+        "tenantctl/model/backup.py",
         "        and backup.begun_at >= closed_at\n    ]",
         "    ]",
         BY_SAFEGUARDS,
