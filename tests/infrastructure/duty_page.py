@@ -36,8 +36,8 @@ INTRODUCTION: Final = """\
 
 Which call of Google's APIs each identity may make, and where. Written by `make docs` from the table that Terraform
 makes roles and grants of, `terraform/modules/governance/duties.yaml`. `tests/localcloud/test_duties.py` has every
-identity make every call against a local cloud that enforces it, sees all refused that is not given here, and lives a
-tenant's whole life with no more than this.
+identity make every call against a local cloud that enforces it, sees all refused that is not given here, and lives
+tenants' whole lives with no more than this: restored, moved, held, handed out and erased on the way.
 
 Whoever enters the tenants' instances may enter the registry too: Cloud SQL's grants are the project's. Inside an
 instance PostgreSQL's own roles go on from there. An object's place can only be taken by who may delete it, which in the

@@ -95,6 +95,14 @@ def test_no_identity_has_what_another_is_for(identity: str, place: str, permissi
     assert (place, permission) not in table().permissions(identity)
 
 
+@pytest.mark.parametrize("duty", Duty)
+def test_each_duty_sees_all_that_a_plan_rests_on(duty: Duty) -> None:
+    """One plan for all of them: whoever sees less than another would put a tenant off for what only it cannot see."""
+    held = table().permissions(duty)
+    assert held >= {("instances", "cloudsql.instances.connect"), ("instances", "cloudsql.instances.login")}
+    assert held >= {("anchors", permission) for permission in table().powers["look"]}
+
+
 @pytest.mark.parametrize("module", sorted(KEPT))
 def test_terraform_never_destroys_what_keeps_data(module: str) -> None:
     """`prevent_destroy` on each; a disk that has grown is no change."""

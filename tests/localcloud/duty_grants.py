@@ -22,6 +22,8 @@ from tests.infrastructure.duties import table
 from tests.localcloud.company import Company
 
 EVERYTHING = {"permissions": ["*"], "resources": ["*"]}
+OPERATOR, HANDS_ON = "bob@example.com", "alice@example.com"
+EXPORT = "export"
 
 
 def settings_of(company: Company) -> Settings:
@@ -57,31 +59,39 @@ def resources_at(settings: Settings, regions: set[str]) -> Mapping[str, list[str
 
 
 def table_of(settings: Settings, regions: set[str]) -> dict[str, list[dict[str, Any]]]:
-    """What the local cloud is to enforce: each identity with its grants; the owner may do everything."""
+    """What the local cloud is to enforce: each identity and person with its grants; the migrator may do everything."""
     places = resources_at(settings, regions)
-    grants: dict[str, list[dict[str, Any]]] = {one: [EVERYTHING] for one in (*settings.identities, LOCAL_MIGRATOR)}
-    for name, one in table().identities.items():
-        grants[table().email(settings.project, name)] = [
+
+    def granted(*held: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+        return [
             {"permissions": list(table().powers[power]), "resources": places[place]}
-            for place, powers in one["may"].items()
+            for may in held
+            for place, powers in may.items()
             for power in powers
         ]
-    return grants
+
+    look, enter = table().people["operators"]["may"], table().people["hands_on"]["may"]
+    identities = {
+        table().email(settings.project, name): granted(one["may"]) for name, one in table().identities.items()
+    }
+    people = {OPERATOR: granted(look), HANDS_ON: granted(look, enter)}
+    return {**identities, **people, LOCAL_MIGRATOR: [EVERYTHING]}
 
 
 def make_logins(settings: Settings, instances: list[str]) -> None:
     """Logins in the instances that an identity enters, and the registry's rights for each duty."""
     with ExitStack() as stack:
-        owner = stack.enter_context(closing(CloudWorld(settings)))
-        for duty in Duty:
-            email = table().email(settings.project, duty)
+        owner = stack.enter_context(closing(CloudWorld(settings, paced=False)))  # once, and not at the rate of a fleet
+        for identity in (*Duty, EXPORT):
+            email = table().email(settings.project, identity)
             for instance in instances:
                 roles = () if instance == settings.registry_instance else (TENANTS_ROLE,)
                 ensure_login(owner.instances, instance, email, roles=roles)
         migrator = stack.enter_context(closing(CloudWorld(replace(settings, login=LOCAL_MIGRATOR))))
         engine = migrator.registry_engine()
-        for duty in Duty:
-            migrations.grant_app(engine, table().email(settings.project, duty).removesuffix(".gserviceaccount.com"))
+        for identity in (*Duty, EXPORT):
+            login = table().email(settings.project, identity).removesuffix(".gserviceaccount.com")
+            migrations.grant_app(engine, login)
         engine.dispose()
 
 
@@ -89,9 +99,11 @@ def make_logins(settings: Settings, instances: list[str]) -> None:
 def worlds_of(settings: Settings) -> Iterator[Mapping[Duty, CloudWorld]]:
     """The world as each duty's service account has it."""
     with ExitStack() as stack:
-        yield {
-            duty: stack.enter_context(
-                closing(CloudWorld(replace(settings, login=table().email(settings.project, duty))))
-            )
-            for duty in Duty
-        }
+        yield {duty: stack.enter_context(world_of(settings, table().email(settings.project, duty))) for duty in Duty}
+
+
+@contextmanager
+def world_of(settings: Settings, login: str) -> Iterator[CloudWorld]:
+    """The world as one person or service account has it."""
+    with closing(CloudWorld(replace(settings, login=login))) as world:
+        yield world
