@@ -5,17 +5,45 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tenantctl.model.facts import Known
+from tenantctl.model.backup import BackupState, CopyState, VerificationLevel
+from tenantctl.model.facts import Known, for_a_look
 from tenantctl.model.lifecycle import Event
 from tenantctl.model.tenant import IntentKind, Tenant
 from tenantctl.model.work import Danger
 from tenantctl.ports.work import Later
-from tests.contracts.registry_samples import FIVE_MINUTES, Office
+from tests.contracts.registry_samples import FIVE_MINUTES, LONG_AGO, Office, backup_of
 
 HOUR = timedelta(hours=1)
+
+RESTORED = {"verified_level": VerificationLevel.RESTORED}
+FAILED = {"state": BackupState.FAILED}
+LONG_LIFE: Sequence[tuple[str, int, Mapping[str, Any]]] = [
+    ("over-restored", 390, RESTORED),
+    ("over-failed", 380, {**FAILED, **RESTORED}),
+    ("begun", 370, {"state": BackupState.BEGUN}),
+    ("kept-by-its-key", 360, {}),
+    ("kept-by-a-hold", 350, {}),
+    ("kept-by-its-store", 340, FAILED),
+    ("kept-for-it-is-lost", 330, {"state": BackupState.SHORT}),
+    ("over", 320, {}),
+    ("restored", 310, {"verified_level": VerificationLevel.RESTORED}),
+    ("failed-its-proof", 300, {**FAILED, "verified_level": VerificationLevel.STRUCTURE}),
+    ("over-read", 290, {"verified_level": VerificationLevel.READ_BACK}),
+    ("complete", 280, {}),
+    ("over-short", 270, {"state": BackupState.SHORT}),
+    ("over-failed-late", 36, FAILED),
+    ("recent", 34, FAILED),
+]
+KEPT: Mapping[str, Mapping[str, Any]] = {
+    "kept-by-its-key": {"wrapped_key": "AAAA"},
+    "kept-by-a-hold": {"hold_asked_at": LONG_AGO},
+    "kept-by-its-store": {"state": CopyState.WRITTEN},
+    "kept-for-it-is-lost": {"state": CopyState.LOST},
+}
 
 
 class Shown:
@@ -64,6 +92,26 @@ class QuietContract:
             assert known.backups == tuple(office.registry.backups(tenant.uid))
             assert known.residues == tuple(office.registry.open_residues(tenant.uid)) != ()
             assert known.moves == tuple(office.registry.moves(tenant.uid))
+
+    def test_of_a_long_life_what_a_plan_can_ask_is_shown(self, office: Office) -> None:
+        """What is left to do, what is recent, and the newest of each kind; nothing that is long over."""
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        now = office.registry.now()
+        for number, (name, days, changes) in enumerate(LONG_LIFE):
+            at = now - timedelta(days=days)
+            backup = backup_of(tenant, at, slot=name, number=number, **{"state": BackupState.COMPLETE, **changes})
+            over = [replace(copy, state=CopyState.LAPSED) for copy in backup.copies]
+            if name.startswith("kept"):
+                over[1] = replace(over[1], **KEPT[name])
+            whole = replace(backup, verified_at=at if backup.verified_level else None, copies=tuple(over))
+            office.write(lease, lambda writes, whole=whole: writes.put_backup(whole))  # type: ignore[misc]
+        office.registry.release(lease, due_at=now, duty=None, danger=Danger.BACKUP, failures=0)
+        decide = Shown(office)
+        office.registry.put_off(decide, count=9)
+        (known,) = decide.seen
+        shown = [backup.slot for backup in known.backups]
+        assert shown == [name for name, _, _ in LONG_LIFE if not name.startswith("over")]
+        assert known.backups == for_a_look(office.registry.backups(tenant.uid), now=office.registry.now())
 
     def test_nobody_out_of_the_ordinary_is_shown(self, office: Office) -> None:
         """Neither who is not active, leaves, is leased, failed, is parked or alarmed, nor who is not due."""

@@ -23,7 +23,7 @@ from tenantctl.adapters.registry_rules import (
     parked_reason,
 )
 from tenantctl.model.decisions import Standing
-from tenantctl.model.facts import Known
+from tenantctl.model.facts import Known, for_a_look
 from tenantctl.model.lifecycle import State
 from tenantctl.model.move import open_move
 from tenantctl.model.plan import Duty
@@ -96,7 +96,8 @@ class MemoryWorkBook(MemoryAnchorBook):
                 freezes = tuple(ledger.open_freezes(book.tenant.hosting.region))
                 standing = Standing(freezes=freezes, notices=tuple(ledger.notices_of(uid)))
                 residues, moves = tuple(book.open_residues.values()), tuple(book.moves.values())
-                shown.append(Known(book.tenant, tuple(book.backups.values()), residues, moves, standing))
+                backups = for_a_look(tuple(book.backups.values()), now=now)
+                shown.append(Known(book.tenant, backups, residues, moves, standing))
             later = decide(shown) if shown else {}
             for uid, until in later.items():
                 book = self._shelf.book(uid)

@@ -61,7 +61,10 @@ def put_off(
 def _known(connection: Connection, shown: Sequence[Row[Any]]) -> Sequence[Known]:
     """What is known of the tenants of these rows, in one statement for each kind of thing."""
     uids = [row.uid for row in shown]
-    backups, residues = registry_reads.backups_of(connection, uids), registry_reads.residues_of(connection, uids)
+    backups, residues = (
+        registry_reads.backups_for_a_look(connection, uids),
+        registry_reads.residues_of(connection, uids),
+    )
     moves, notices = registry_moves.moves_of(connection, uids), decisions_sql.notices_of(connection, uids)
     freezes = decisions_sql.open_freezes(connection, None)
     return [

@@ -2,13 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
+    Text,
     and_,
+    any_,
     cast,
     func,
     literal_column,
@@ -30,7 +34,8 @@ from tenantctl.adapters.postgres.registry_rows import (
     tenant_of,
 )
 from tenantctl.adapters.registry_rules import unknown_backup, unknown_tenant
-from tenantctl.model.backup import Backup, Copy, Residue
+from tenantctl.model.backup import GONE, Backup, BackupState, Copy, Residue, VerificationLevel
+from tenantctl.model.facts import RECENTLY
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import DEAD, State
 from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
@@ -119,14 +124,64 @@ def backups(connection: Connection, uid: str) -> Sequence[Backup]:
 
 def backups_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Backup]]:
     """Those of each of these tenants that has any."""
+    of_tenants = schema.copies.c.tenant_uid.in_(uids)
+    return _backups(connection, schema.backups.c.tenant_uid.in_(uids), of_tenants)
+
+
+def backups_for_a_look(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Backup]]:
+    """Those of each of these tenants that `model/facts.py:for_a_look` leaves."""
+    columns, copies = schema.backups.c, schema.copies.c
+    has_key_or_hold = or_(copies.wrapped_key.is_not(None), copies.hold_asked_at.is_not(None))
+    is_there = or_(copies.state.not_in(sorted(state.value for state in GONE)), has_key_or_hold)
+    unsettled = select(copies.backup_id).where(copies.tenant_uid.in_(uids), is_there)
+    is_complete, is_failed = columns.state == BackupState.COMPLETE.value, columns.state == BackupState.FAILED.value
+    is_restored = columns.verified_level == VerificationLevel.RESTORED.value
+    each = (
+        select(
+            *(columns.id, columns.state, columns.begun_at, columns.verified_at),
+            _newest(columns.begun_at, is_complete).label("complete"),
+            _newest(columns.verified_at, is_restored).label("restored"),
+            _newest(columns.verified_at, is_failed).label("failed"),
+        )
+        .where(columns.tenant_uid.in_(uids))
+        .subquery()
+        .c
+    )
+    asked = select(each.id).where(
+        or_(
+            each.state == BackupState.BEGUN.value,
+            each.id.in_(unsettled),
+            each.begun_at > schema.now() - RECENTLY,
+            each.begun_at == each.complete,
+            each.verified_at.in_([each.restored, each.failed]),
+        )
+    )
+    ids = connection.scalars(asked).all()
+    return _backups(connection, columns.id == any_(_texts(ids)), copies.backup_id == any_(_texts(ids)))
+
+
+def _newest(column: ColumnElement[datetime], condition: ColumnElement[bool]) -> ColumnElement[datetime]:
+    """A tenant's newest moment of those backups for which the condition holds."""
+    return func.max(column).filter(condition).over(partition_by=schema.backups.c.tenant_uid)
+
+
+def _texts(values: Sequence[str]) -> ColumnElement[Any]:
+    """As one parameter, however many they are."""
+    return cast(values, ARRAY(Text))
+
+
+def _backups(
+    connection: Connection, which: ColumnElement[bool], copies_of_them: ColumnElement[bool]
+) -> Mapping[str, Sequence[Backup]]:
+    """The backups for which a condition holds, by tenant, oldest first, each with its copies by region."""
     columns, found = schema.backups.c, defaultdict[str, list[Backup]](list)
-    question = select(schema.backups).where(columns.tenant_uid.in_(uids))
+    question = select(schema.backups).where(which)
     rows = connection.execute(question.order_by(columns.begun_at, columns.id.collate("C"))).all()
     if not rows:
         return found
     copies = defaultdict[str, list[Copy]](list)
-    of_tenants = select(schema.copies).where(schema.copies.c.tenant_uid.in_(uids))
-    for row in connection.execute(of_tenants.order_by(schema.copies.c.region.collate("C"))):
+    in_order = select(schema.copies).where(copies_of_them).order_by(schema.copies.c.region.collate("C"))
+    for row in connection.execute(in_order).all():  # one by one they cost as much again
         copies[row.backup_id].append(copy_of(row))
     for row in rows:
         found[row.tenant_uid].append(backup_of(row, tuple(copies[row.id])))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Row
@@ -31,7 +32,11 @@ from tenantctl.model.tenant import (
     Wanted,
 )
 
+# Of everything that is read these are the most, by far.
 _OF_COPIES: Final = tuple(field.name for field in fields(Copy))
+_STATE_OF_COPY: Final = _OF_COPIES.index("state")
+_LEVEL_OF_COPY: Final = _OF_COPIES.index("verified_level")
+_VALUES_OF_COPY: Final = itemgetter(*_OF_COPIES)
 
 
 def tenant_of(row: Row[Any]) -> Tenant:
@@ -86,9 +91,10 @@ def instance_of(row: Row[Any], databases: int = 0, connections: int = 0, bytes_s
 
 def copy_of(row: Row[Any]) -> Copy:
     """A row of `copies`, alone or with something else of its backup."""
-    said = row._mapping
-    values = {name: said[name] for name in _OF_COPIES}
-    return Copy(**{**values, "state": CopyState(row.state), "verified_level": _level(row.verified_level)})
+    values = [*_VALUES_OF_COPY(row._mapping)]
+    values[_STATE_OF_COPY] = CopyState(values[_STATE_OF_COPY])
+    values[_LEVEL_OF_COPY] = _level(values[_LEVEL_OF_COPY])
+    return Copy(*values)
 
 
 def backup_of(row: Row[Any], copies: tuple[Copy, ...]) -> Backup:
