@@ -136,6 +136,13 @@ MUTANTS: Final = (
         BY_SOURCES,
     ),
     Mutant(
+        "an instance logs what customers asked for when it fails",
+        INSTANCES,
+        'name  = "log_min_error_statement"\n      value = "panic"',
+        'name  = "log_min_error_statement"\n      value = "error"',
+        BY_PLANS,
+    ),
+    Mutant(
         "the registry's backups bring shredded keys back for a month",
         REGISTRY,
         "retained_backups = var.registry_days - 1",
@@ -206,6 +213,13 @@ MUTANTS: Final = (
         "vaults: [look, hold]",
         "vaults: [look, hold, shred]",
         BY_GOVERNANCE,
+    ),
+    Mutant(
+        "who deactivates cannot tell a restored registry, and puts off what others should do",
+        DUTIES,
+        'every: "*/10 * * * *"\n    seconds_max: 3600\n    may: {project: [tell], instances: [enter], anchors: [look]}',
+        'every: "*/10 * * * *"\n    seconds_max: 3600\n    may: {project: [tell], instances: [enter]}',
+        BY_SOURCES,
     ),
     Mutant(
         "the service enters tenants' instances",

@@ -19,6 +19,10 @@ from tests.infrastructure.plans import Plan, Planned
 
 DAY = timedelta(days=1) // timedelta(seconds=1)
 CERTIFIED = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED"  # the registry is entered through connectors alone
+NOTHING_REPEATED = {
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}  # of statements and rows, in logs
 SECOND_LOOK_DAYS_MIN = 30  # for how long a key that somebody destroys can be brought back
 
 
@@ -110,6 +114,7 @@ def every_instance(plan: Plan) -> Iterator[str]:
             "retain_backups_on_delete": (settings.get("retain_backups_on_delete"), False),
             "ipv4_enabled": (net.get("ipv4_enabled"), False),
             "ssl_mode": (net.get("ssl_mode"), CERTIFIED if name == "registry" else "ENCRYPTED_ONLY"),
+            "query_plans_per_minute": (one.block("settings", "insights_config").get("query_plans_per_minute"), 0),
             "authorized_networks": (net.get("authorized_networks") or [], []),
         }
         yield from (
@@ -117,7 +122,7 @@ def every_instance(plan: Plan) -> Iterator[str]:
         )
         given = {flag["name"]: flag["value"] for flag in settings.get("database_flags", ())}
         if name == "registry":
-            flags = {"cloudsql.iam_authentication": "on"}
+            flags = {"cloudsql.iam_authentication": "on", **NOTHING_REPEATED}
         yield from (f"{name}: {flag} is not {value}" for flag, value in flags.items() if given.get(flag) != value)
 
 

@@ -4,9 +4,12 @@ import json
 import subprocess
 from typing import Any
 
+import pytest
+from pg8000 import DatabaseError
+
 from tests.localcloud.company import PLACE, throw_away_company
 
-CANARY = "kanarienvogel"
+CANARY, ROW = "kanarienvogel", "zaunkoenig"
 JOB = {"CLOUD_RUN_JOB": "tenantctl-backup", "CLOUD_RUN_EXECUTION": "tenantctl-backup-x7k2p"}
 
 
@@ -30,6 +33,11 @@ def test_a_jobs_log_has_every_alarm_and_no_customer() -> None:
         with company.session(CANARY, autocommit=True) as cursor:
             cursor.execute(f"CREATE TABLE {CANARY}_orders (says text)")
             cursor.execute(f"INSERT INTO {CANARY}_orders VALUES ('{CANARY}')")
+            cursor.execute(
+                f"CREATE UNIQUE INDEX once ON {CANARY}_orders (says); INSERT INTO {CANARY}_orders VALUES ('{ROW}')"
+            )
+            with pytest.raises(DatabaseError, match="once"):
+                cursor.execute(f"INSERT INTO {CANARY}_orders VALUES ('{ROW}')")
             cursor.execute(f"ALTER TABLE {CANARY}_orders ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
         company.do("local", "advance", "30h")
         told, code = lines_of(company.start("run", **JOB))
@@ -43,6 +51,9 @@ def test_a_jobs_log_has_every_alarm_and_no_customer() -> None:
         told, code = lines_of(company.start("tenant", "show", f"no-{CANARY}", **JOB))
         assert code == 4
         assert [line["error"] for line in told] == ["NotFound"]
+        servers = "\n".join(path.read_text() for path in company.folder.rglob("postgres.log"))
+        assert 'violates unique constraint "once"' in servers
+        assert ROW not in servers, "a server repeats neither a statement that failed nor the row in its way"
 
 
 def _alarms(shown: str) -> list[dict[str, Any]]:

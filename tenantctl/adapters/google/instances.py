@@ -26,6 +26,8 @@ INSTANCE_SETTINGS: Final[Mapping[str, Any]] = {
     "databaseFlags": [
         {"name": "cloudsql.iam_authentication", "value": "on"},  # our own logins have no passwords
         {"name": "cloudsql.logical_decoding", "value": "on"},  # a tenant can be moved while it works
+        {"name": "log_min_error_statement", "value": "panic"},  # the log repeats no customer's statement
+        {"name": "log_error_verbosity", "value": "terse"},  # nor the row that one met
     ],
     "ipConfiguration": {"sslMode": "ENCRYPTED_ONLY"},
     "backupConfiguration": {

@@ -87,7 +87,7 @@ resource "google_cloud_run_v2_service_iam_member" "calls" {
 }
 
 resource "google_pubsub_topic" "billing" {
-  #checkov:skip=CKV_GCP_83:Events carry the tenant's uid and the subscription's number, and no data of a customer
+  #checkov:skip=CKV_GCP_83:By its contract an event has a uid, numbers and moments; what billing may send besides is under Google's own key
   name                       = "tenantctl-billing"
   message_retention_duration = "604800s"
   labels                     = var.labels
@@ -99,7 +99,7 @@ resource "google_pubsub_topic" "billing" {
 }
 
 resource "google_pubsub_topic" "dead_letters" {
-  #checkov:skip=CKV_GCP_83:Events carry the tenant's uid and the subscription's number, and no data of a customer
+  #checkov:skip=CKV_GCP_83:By its contract an event has a uid, numbers and moments; what billing may send besides is under Google's own key
   name                       = "tenantctl-billing-dead-letters"
   message_retention_duration = "2678400s"
   labels                     = var.labels
