@@ -36,7 +36,7 @@ def faults(registry: Registry, tenants: Sequence[Tenant]) -> Iterator[str]:
     for before in tenants:
         tenant = registry.tenant(before.uid)
         if not is_settled(registry, tenant):
-            yield f"{tenant.label} is {tenant.state}, and is wanted {tenant.wanted}"
+            yield f"{tenant.label} is {tenant.state}, and is wanted {tenant.wanted}: {_last_known(registry, tenant)}"
         entries = registry.entries(tenant.uid)
         if broken := list(broken_links(entries, registry.head(tenant.uid))):
             yield f"the journal of {tenant.label} is broken: {broken}"
@@ -47,6 +47,14 @@ def faults(registry: Registry, tenants: Sequence[Tenant]) -> Iterator[str]:
         yield from (f"{tenant.label}: {event} came {n} times" for event, n in moved.items() if n > 1)
         slots = Counter(one.slot for one in registry.backups(tenant.uid) if one.state is BackupState.COMPLETE)
         yield from (f"{tenant.label} has {n} backups of {slot}" for slot, n in slots.items() if n > 1)
+
+
+def _last_known(registry: Registry, tenant: Tenant) -> str:
+    """What is alarmed about a tenant, and how its journal ends."""
+    alarms = [f"{alarm.code} ({alarm.message})" for alarm in registry.alarms(tenant.uid)]
+    return "; ".join(
+        [*alarms, *(f"{entry.at} {entry.event} {entry.body}" for entry in registry.entries(tenant.uid)[-3:])]
+    )
 
 
 def _is_over(registry: Registry, tenant: Tenant) -> bool:
