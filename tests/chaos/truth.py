@@ -51,7 +51,7 @@ def faults(registry: Registry, tenants: Sequence[Tenant]) -> Iterator[str]:
 
 def _last_known(registry: Registry, tenant: Tenant) -> str:
     """What is alarmed about a tenant, and how its journal ends."""
-    alarms = [f"{alarm.code} ({alarm.message})" for alarm in registry.alarms(tenant.uid)]
+    alarms = [f"{alarm.code} ({alarm.reason})" for alarm in registry.alarms(tenant.uid)]
     return "; ".join(
         [*alarms, *(f"{entry.at} {entry.event} {entry.body}" for entry in registry.entries(tenant.uid)[-3:])]
     )
