@@ -72,9 +72,9 @@ class Fleet:
         numbers = ((first + number * step) % self.tenants for number in range(count))
         self.session.execute(_MAKE_DUE, [[f"t{number}" for number in numbers]])
 
-    def quieten(self, count: int) -> None:
+    def quieten(self, count: int, *, first: int = 0) -> None:
         """So many tenants, from the first, stand as a look without steps leaves an active tenant."""
-        self.session.execute(_QUIETEN, [[f"t{number}" for number in range(count)]])
+        self.session.execute(_QUIETEN, [[f"t{first + number}" for number in range(count)]])
 
 
 @contextmanager
@@ -94,9 +94,9 @@ def fleet_of(cluster: PostgresCluster, tenants: int) -> Iterator[Fleet]:
         yield Fleet(database, PostgresRegistry(engine), session, tenants, Path(f"/proc/{process}/schedstat"))
 
 
-def give_backups(fleet: Fleet, count: int, nights: int) -> None:
-    """Gives the first so many tenants the backups of so many nights, up to the newest one."""
-    backups = [backup for number in range(count) for backup in facts_of(f"t{number}", nights).backups]
+def give_backups(fleet: Fleet, count: int, nights: int, *, first: int = 0) -> None:
+    """Gives so many tenants, from the first, the backups of so many nights, up to the newest one."""
+    backups = [backup for number in range(count) for backup in facts_of(f"t{first + number}", nights).backups]
     _insert(fleet.session, "backups", Backup, backups)
     _insert(fleet.session, "copies", Copy, [copy for backup in backups for copy in backup.copies])
 
