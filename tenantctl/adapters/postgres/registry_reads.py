@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Row,
     Text,
     and_,
     any_,
@@ -44,6 +45,7 @@ from tenantctl.ports.registry import Alarm, Lease, Waiting
 _tenants = schema.tenants.c
 # Written out, since of a parameter the planner cannot tell that it means what the conditions of indexes mean.
 IS_DEAD = _tenants.state.in_([literal_column(f"'{state.value}'") for state in sorted(DEAD)])
+_OLDEST_FIRST = select(schema.backups).order_by(schema.backups.c.begun_at, schema.backups.c.id.collate("C"))
 
 
 def find(connection: Connection, name_or_uid: str) -> Tenant:
@@ -124,8 +126,8 @@ def backups(connection: Connection, uid: str) -> Sequence[Backup]:
 
 def backups_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Backup]]:
     """Those of each of these tenants that has any."""
-    of_tenants = schema.copies.c.tenant_uid.in_(uids)
-    return _backups(connection, schema.backups.c.tenant_uid.in_(uids), of_tenants)
+    rows = connection.execute(_OLDEST_FIRST.where(schema.backups.c.tenant_uid.in_(uids))).all()
+    return _with_copies(connection, rows, schema.copies.c.tenant_uid.in_(uids))
 
 
 def backups_for_a_look(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Backup]]:
@@ -156,8 +158,9 @@ def backups_for_a_look(connection: Connection, uids: Sequence[str]) -> Mapping[s
             each.verified_at.in_([each.restored, each.failed]),
         )
     )
-    ids = connection.scalars(asked).all()
-    return _backups(connection, columns.id == any_(_texts(ids)), copies.backup_id == any_(_texts(ids)))
+    rows = connection.execute(_OLDEST_FIRST.where(columns.id.in_(asked))).all()
+    ids = cast([row.id for row in rows], ARRAY(Text))  # one parameter, however many they are
+    return _with_copies(connection, rows, copies.backup_id == any_(ids))
 
 
 def _newest(column: ColumnElement[datetime], condition: ColumnElement[bool]) -> ColumnElement[datetime]:
@@ -165,21 +168,13 @@ def _newest(column: ColumnElement[datetime], condition: ColumnElement[bool]) -> 
     return func.max(column).filter(condition).over(partition_by=schema.backups.c.tenant_uid)
 
 
-def _texts(values: Sequence[str]) -> ColumnElement[Any]:
-    """As one parameter, however many they are."""
-    return cast(values, ARRAY(Text))
-
-
-def _backups(
-    connection: Connection, which: ColumnElement[bool], copies_of_them: ColumnElement[bool]
+def _with_copies(
+    connection: Connection, rows: Sequence[Row[Any]], copies_of_them: ColumnElement[bool]
 ) -> Mapping[str, Sequence[Backup]]:
-    """The backups for which a condition holds, by tenant, oldest first, each with its copies by region."""
-    columns, found = schema.backups.c, defaultdict[str, list[Backup]](list)
-    question = select(schema.backups).where(which)
-    rows = connection.execute(question.order_by(columns.begun_at, columns.id.collate("C"))).all()
+    """The backups of these rows by tenant, in their order, each with its copies by region."""
+    copies, found = defaultdict[str, list[Copy]](list), defaultdict[str, list[Backup]](list)
     if not rows:
         return found
-    copies = defaultdict[str, list[Copy]](list)
     in_order = select(schema.copies).where(copies_of_them).order_by(schema.copies.c.region.collate("C"))
     for row in connection.execute(in_order).all():  # one by one they cost as much again
         copies[row.backup_id].append(copy_of(row))
