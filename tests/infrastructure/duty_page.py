@@ -30,7 +30,8 @@ WHERE: Final = {
     "signing_key": "The key of certificates",
     "project": "The project itself",
 }
-WIDER: Final = {"registry": ("registry", "instances"), **{place: (place,) for place in OF_PLACE if place != "registry"}}
+# What is granted on the project holds for all that is in it, and for the registry what is granted on all instances.
+WIDER: Final = {place: (place, "project") for place in OF_PLACE} | {"registry": ("registry", "instances", "project")}
 INTRODUCTION: Final = """\
 # Duties and calls
 

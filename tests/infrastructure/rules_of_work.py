@@ -20,7 +20,7 @@ GOOGLES_ROLES = {
     "roles/iam.serviceAccountTokenCreator": r"user:.*|serviceAccount:service-.*@gcp-sa-pubsub\..*",
     "roles/pubsub.publisher": r"serviceAccount:.*",
     "roles/pubsub.subscriber": r"serviceAccount:.*",
-    "roles/run.invoker": r"serviceAccount:.*",
+    "roles/run.invoker": r"serviceAccount:.*|user:.*",  # people start jobs, which are what they are
     "roles/secretmanager.secretAccessor": r"serviceAccount:tenantctl-.*",
 }
 AUDITED = {"cloudkms.googleapis.com", "cloudsql.googleapis.com", "iam.googleapis.com", "storage.googleapis.com"}

@@ -44,7 +44,7 @@ def resources_at(settings: Settings, regions: set[str]) -> Mapping[str, list[str
     anchors = [anchor_bucket_name(prefix, region, policies.anchors.age_days) for region in policies.anchors.regions]
     exports = [export_bucket_name(prefix, region, policies.lifecycle.exports.age_days) for region in regions]
     return {
-        "project": [f"projects/{project}"],
+        "project": ["*"],  # what is granted on a project holds for all that is in it
         "registry": [f"instances/{settings.registry_instance}"],
         "instances": ["instances/*"],  # of the project, as Terraform grants it
         "vaults": [f"buckets/{name}" for name in vaults],

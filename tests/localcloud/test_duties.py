@@ -27,6 +27,7 @@ from tenantctl.model.backup import BackupState, VerificationLevel
 from tenantctl.model.errors import Refused, TenantctlError
 from tenantctl.model.lifecycle import State
 from tenantctl.model.plan import Duty
+from tenantctl.model.sighting import Present
 from tenantctl.model.tenant import Hosting, InstanceState, Tenant
 from tenantctl.offboarding.erasure import ErasureBasis, request_erasure
 from tenantctl.offboarding.holding import request_hold, request_release
@@ -210,7 +211,8 @@ def restored(cast: Cast, shop: Tenant) -> Tenant:
 
 
 def moved(cast: Cast, shop: Tenant) -> Tenant:
-    """To another instance, asked for by somebody who may look into the first; and the place that it left is dropped."""
+    """To another instance, asked for by somebody who may enter the first; and the place that it left is dropped."""
+    assert isinstance(cast.operator.instances.look(shop.hosting.instance), Present), "any operator's doctor sees it"
     cast.operator.registry.set_instance_state(shop.hosting.instance, InstanceState.DRAINING)
     asked: dict[str, Any] = {"cause": "drained", "instructing_party": "operator"}
     with pytest.raises(TenantctlError, match="denied"):

@@ -103,6 +103,15 @@ resource "google_cloud_run_v2_job_iam_member" "starts" {
   member   = "serviceAccount:${var.identities["schedule"].email}"
 }
 
+# An operator who has mended something has its duty begin at once, as its own identity and with its own arguments.
+resource "google_cloud_run_v2_job_iam_member" "starts_by_hand" {
+  for_each = { for pair in setproduct(keys(local.jobs), var.operators) : join("/", pair) => { job = pair[0], address = pair[1] } }
+  name     = google_cloud_run_v2_job.duty[each.value.job].name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = "user:${each.value.address}"
+}
+
 # Started at least once, perhaps twice: a second one finds nothing to do. Cloud Run's API wants an OAuth token, not OIDC.
 resource "google_cloud_scheduler_job" "duty" {
   for_each         = local.jobs

@@ -114,9 +114,10 @@ resource "google_service_account_iam_binding" "itself" {
   depends_on         = [google_project_iam_custom_role.power, google_service_account.identity]
 }
 
-# A person hands an export out, or migrates, as the identity that may; both are on record in the audit log.
+# A person hands an export out, brings a backup back by hand, or migrates, as the identity that may; each is on record in
+# the audit log.
 resource "google_service_account_iam_binding" "acts_as" {
-  for_each           = toset(length(local.hands_on) > 0 ? ["export", "migrate"] : [])
+  for_each           = toset(length(local.hands_on) > 0 ? ["export", "migrate", "restore"] : [])
   service_account_id = "projects/${var.project}/serviceAccounts/${local.email[each.key]}"
   role               = "roles/iam.serviceAccountTokenCreator"
   members            = [for address in local.hands_on : "user:${address}"]
