@@ -48,7 +48,7 @@ RUN . /etc/os-release \
     && apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates postgresql-client-18=18.* \
     && rm -rf /var/lib/apt/lists/* \
-    && rm -rf /usr/local/lib/python3.*/site-packages/pip /usr/local/bin/pip*
+    && rm -rf /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip /usr/local/bin/pip*
 COPY --from=build /opt/tenantctl /opt/tenantctl
 ENV PATH=/opt/tenantctl/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

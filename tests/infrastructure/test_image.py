@@ -70,6 +70,8 @@ def test_nothing_but_the_program_and_postgresqls_clients_comes_in() -> None:
     assert installed is not None
     assert installed[1].split() == ["ca-certificates", "postgresql-client-18=18.*"]
     assert "signed-by=/usr/share/keyrings/postgresql.asc" in said
+    for pip in ("site-packages/pip*", "ensurepip", "/usr/local/bin/pip*"):  # its record and what it is made of, too
+        assert re.search(rf"rm -rf [^&]*{re.escape(pip)}", said)
     assert not re.search(r"curl|wget|trusted=yes|allow-unauthenticated|gcc|build-essential", DOCKERFILE.read_text())
     assert [copied.split()[0] for copied in image().of("COPY")] == ["--from=key", "--from=build"]
     assert image().of("COPY")[-1] == f"--from=build {TARGET} {TARGET}"
