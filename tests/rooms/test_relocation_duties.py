@@ -1,6 +1,7 @@
 """Moves carried out by workers of one duty each, as in production: none of them is handed round for ever."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_move_comes_to_its_end_from_duty_to_duty(large_objects: int) -> None:
     company = a_company()
     tenant = backed_up(company)
     company.replication.large_objects = large_objects
-    asked = {"cause": "closer", "instructing_party": "customer", "accepted": timedelta(hours=1)}
+    asked: dict[str, Any] = {"cause": "closer", "instructing_party": "customer", "accepted": timedelta(hours=1)}
     move, _ = request_move(company.world, company.registry.tenant(tenant.uid), PARTNER, **asked)
     moved = works(company, tenant)
     assert (moved.state, moved.hosting) == (State.ACTIVE, move.target)
