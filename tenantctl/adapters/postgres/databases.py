@@ -98,26 +98,25 @@ class PostgresDatabases(OnInstances):
 
     def create_database(self, hosting: Hosting) -> None:
         """See the port; the roles must be there."""
-        database, owner = sql.Identifier(hosting.database), sql.Identifier(hosting.owner)
+        database = sql.Identifier(hosting.database)
         with self._patient(hosting, HOME) as session:
             self._refuse_without_role(session, hosting, hosting.owner)
             if not exists(session, hosting):
                 # Never from template1: a customer may have left something in it, or be connected to it.
                 session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(database))
-                mark(session, hosting)
+                self._take_over(session, hosting)
             elif self._unmarked(session, hosting):
                 with self._control.inside(hosting.instance, hosting.database) as inside:
                     refuse_unless_adoptable(session, inside, hosting)
-                mark(session, hosting)
+                self._take_over(session, hosting)
             refuse_unless_ours(session, hosting)
-            session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
-            session.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, owner))
 
     def prepare(self, hosting: Hosting, *, extensions: Sequence[str]) -> None:
         """See the port."""
         schema, owner = sql.Identifier(_SCHEMA), sql.Identifier(hosting.owner)
         with self._patient(hosting, hosting.database) as session:
             refuse_unless_ours(session, hosting)
+            self._let_in_its_own_alone(session, hosting)
             session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))  # its owner may have dropped it
             session.execute(sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(schema, owner))
             for extension in extensions:
@@ -273,6 +272,18 @@ class PostgresDatabases(OnInstances):
         return self._control.inside(
             hosting.instance, database, seconds=_LONG_SECONDS, statement_timeout=_LONG_STATEMENT
         )
+
+    def _take_over(self, session: Session, hosting: Hosting) -> None:
+        """Write the marker, and with it what is to hold of a database that bears it: all or nothing."""
+        with session.transaction():
+            self._let_in_its_own_alone(session, hosting)
+            mark(session, hosting)
+
+    @staticmethod
+    def _let_in_its_own_alone(session: Session, hosting: Hosting) -> None:
+        database, owner = sql.Identifier(hosting.database), sql.Identifier(hosting.owner)
+        session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+        session.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, owner))
 
     @staticmethod
     def _unmarked(session: Session, hosting: Hosting) -> bool:
