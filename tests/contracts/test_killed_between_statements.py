@@ -13,9 +13,10 @@ import psycopg
 import pytest
 
 from tenantctl.localcloud.client import LocalCloud
+from tenantctl.model.errors import Transient
 from tenantctl.model.facts import LoginsSeen
 from tenantctl.model.sighting import Gone, Present
-from tenantctl.model.tenant import Hosting
+from tenantctl.model.tenant import Hosting, new_uid
 from tenantctl.ports.databases import Databases
 from tests.contracts.databases_places import local_place
 
@@ -26,11 +27,17 @@ class Killed(BaseException):
     """The worker is no more, and its connection is cut."""
 
 
+def die(session: psycopg.Connection[Any]) -> None:
+    session.close()
+    raise Killed
+
+
 @dataclass
 class Fuse:
-    """Lets so many statements through; None lets all."""
+    """Lets so many statements through before something happens; None lets all."""
 
     left: int | None = None
+    happening: Callable[[psycopg.Connection[Any]], object] = die
 
     @contextmanager
     def armed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -39,8 +46,8 @@ class Fuse:
 
         def counted(session: psycopg.Connection[Any], *arguments: Any, **options: Any) -> Any:
             if self.left == 0:
-                session.close()
-                raise Killed
+                self.left = None
+                self.happening(session)
             self.left = None if self.left is None else self.left - 1
             return execute(session, *arguments, **options)
 
@@ -122,3 +129,24 @@ def test_whoever_is_next_finishes_the_step(
             break
         else:
             pytest.fail("it never came to its end")
+
+
+def test_a_scratch_database_that_another_worker_takes_away_is_weather(
+    local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was paused wakes up, and sweeps what its successor is just making."""
+    with local_place(local_cloud) as place, local_place(local_cloud) as sleeper:
+        name = f"s_{new_uid()}"
+        troubles: list[str] = []
+        for statements in range(STATEMENTS_MAX):
+            fuse = Fuse(statements, lambda _: sleeper.scratch.drop(place.tenants, name))
+            with fuse.armed(monkeypatch):
+                try:
+                    place.scratch.create(place.tenants, name)
+                except Transient as weather:
+                    troubles.append(weather.sentence)
+            place.scratch.create(place.tenants, name)
+            place.scratch.drop(place.tenants, name)
+            if fuse.left is not None:
+                break
+        assert any("does not exist" in one for one in troubles), troubles

@@ -174,6 +174,8 @@ _WEATHER: Final = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DuplicateObject,  # another worker was as fast
     psycopg.errors.DuplicateDatabase,
+    psycopg.errors.UndefinedObject,  # another has taken it away: a worker that slept, or one that sweeps
+    psycopg.errors.InvalidCatalogName,
     psycopg.errors.UniqueViolation,
     psycopg.errors.InternalError_,  # "tuple concurrently updated"
 )
