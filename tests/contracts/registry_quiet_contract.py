@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ class QuietContract:
             if name.startswith("kept"):
                 over[1] = replace(over[1], **KEPT[name])
             whole = replace(backup, verified_at=at if backup.verified_level else None, copies=tuple(over))
-            office.write(lease, lambda writes, whole=whole: writes.put_backup(whole))  # type: ignore[misc]
+            office.write(lease, methodcaller("put_backup", whole))
         office.registry.release(lease, due_at=now, duty=None, danger=Danger.BACKUP, failures=0)
         decide = Shown(office)
         office.registry.put_off(decide, count=9)

@@ -14,7 +14,7 @@ from tests.localcloud.company import VERIFY_INSTANCE
 
 WORKER = "kill -9 of the worker"
 MANIFEST = r"/o\?uploadType=multipart"
-ANSWERED_AFTER = 2.0  # seconds
+ANSWERED_AFTER = 2.0  # seconds of people's time
 
 
 def before_anything_is_written(scene: Scene) -> None:
@@ -126,9 +126,8 @@ def by_ctrl_c(scene: Scene) -> None:
     _, said = worker.communicate()
     assert worker.returncode != 0
     assert "Traceback" not in said
-    time.sleep(
-        ANSWERED_AFTER
-    )  # the store goes on with the request, in people's time: it seals before the clock is moved
+    # The store goes on with the request, in people's time: it seals before the clock is moved.
+    time.sleep(ANSWERED_AFTER)
 
 
 def _fail_one(scene: Scene) -> str:
