@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from tenantctl.adapters.postgres.digests import LARGE_OBJECTS
+from tenantctl.adapters.postgres.dump import _Digests
 from tenantctl.adapters.postgres.scratch import PostgresScratch
 from tenantctl.localcloud.client import LocalCloud
 from tenantctl.model.backup import TableDigest
-from tenantctl.model.errors import Refused
+from tenantctl.model.errors import Refused, Transient
 from tenantctl.model.sighting import Gone
 from tenantctl.model.tenant import Hosting
 from tests.contracts.databases_places import PostgresPlace, given, local_place
@@ -233,6 +234,26 @@ def test_a_table_that_becomes_a_view_is_not_read(place: PostgresPlace, hosting: 
         pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="non-system view"),
     ):
         ours.execute("SELECT count(*) FROM public.pg_database")
+
+
+def test_a_table_that_cannot_be_read_fails_the_dump_however_soon(
+    place: PostgresPlace, hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The locks are held by then: what follows them is told when the dump is read, as the weather that it is."""
+    wait_for_locks = _Digests.wait_for_locks
+
+    def late(digests: _Digests) -> None:
+        digests.join()
+        wait_for_locks(digests)
+
+    monkeypatch.setattr(_Digests, "wait_for_locks", late)
+    place.fill(hosting, "orders", ["one"])
+    place.force_row_security(hosting, "orders")
+    with place.databases.dump(hosting) as dump:
+        with pytest.raises(Transient, match="row-level security"):
+            b"".join(dump.chunks())
+        with pytest.raises(Transient, match="row-level security"):
+            assert dump.tables
 
 
 def test_an_archives_code_has_no_rights_to_take(place: PostgresPlace, hosting: Hosting, scratch: str) -> None:

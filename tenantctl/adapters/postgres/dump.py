@@ -11,6 +11,7 @@ import contextlib
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Final, Self
 
 import psycopg
@@ -136,7 +137,7 @@ class _Digests(threading.Thread):
         self._session, self._database = session, database
         self._digests: Mapping[str, TableDigest] = {}
         self._failure: Exception | None = None
-        self._locked = threading.Event()
+        self._locked: Future[None] = Future()
 
     def __enter__(self) -> Self:
         self.start()
@@ -152,22 +153,20 @@ class _Digests(threading.Thread):
             self.join()
 
     def run(self) -> None:
-        """Read the tables; a failure is kept for who asks for the result."""
+        """Lock and read the tables; a failure is kept for who asks for the locks, or for the result."""
         try:
             tables = list_tables(self._session)
             self._lock_all(tables)
-            self._locked.set()
+            self._locked.set_result(None)
             self._digests = digest(self._session, tables)
         except Exception as failure:  # noqa: BLE001 - raised in `wait_for_locks` or `result`
             self._failure = failure
-        finally:
-            self._locked.set()
+            if not self._locked.done():
+                self._locked.set_exception(failure)
 
     def wait_for_locks(self) -> None:
-        """Return once the tables are locked, or raise why they are not."""
-        self._locked.wait()
-        if self._failure is not None:
-            raise self._failure
+        """Return once the tables are locked, or raise why they are not; what fails later is told by `result`."""
+        self._locked.result()
 
     def _lock_all(self, tables: Sequence[Table]) -> None:
         try:
