@@ -182,7 +182,9 @@ def grace_ends_in_time(town: Town, life: Life) -> Iterator[str]:
     tenant = book.tenant
     if tenant.state is not State.DEACTIVATED or tenant.destroy_after is None or book.alarms or book.lease is not None:
         return
-    begins = max(tenant.destroy_after, town.workers_rest_until, life.released_at or tenant.destroy_after)
+    # Whoever asks for it back on the last day has asked for something that is due from then on.
+    since = max(tenant.destroy_after, tenant.intent_effective_at)
+    begins = max(since, town.workers_rest_until, life.released_at or since)
     allowed = timedelta(days=town.policies.lifecycle.destroy_within_days + 1)
     if not life.held and town.moment > begins + allowed:
         yield f"its grace ended {tenant.destroy_after}, and nothing happens and nobody is told"
