@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
@@ -174,6 +176,59 @@ def test_an_upgrade_does_not_stand_in_a_workers_way(place: Place) -> None:
         assert current(migrating) == "0012"
         session.execute("UPDATE registry.tenants SET due_at = due_at")
     assert upgrade(migrating, to="0013", patience=IMPATIENT) == ["0013"]
+
+
+WRITE = "UPDATE registry.backups SET size = coalesce(size, 0) + 1 WHERE tenant_uid = 'busy'"
+ARE_WHOLE = "SELECT bool_and(indisvalid), count(*) FROM pg_index WHERE indrelid = 'registry.backups'::regclass"
+
+
+def test_nobody_waits_for_an_index(place: Place) -> None:
+    """It waits for whoever is writing, and others write meanwhile."""
+    migrating = place.at("0016")
+    add_tenant(migrating, "busy")
+    add_tenant(migrating, "other")
+    with place.cluster.connect(ALICE, "at_0016") as writing, ThreadPoolExecutor(1) as migrator:
+        writing.execute(WRITE.encode())
+        upgrading = migrator.submit(upgrade, migrating)
+        wait_until_building(place, "at_0016")
+        with place.cluster.connect(ALICE, "at_0016") as meanwhile:
+            meanwhile.execute("SET lock_timeout = '1ms'")
+            assert meanwhile.execute(WRITE.replace("busy", "other").encode()).rowcount == 1
+        assert not upgrading.done()
+        writing.commit()
+        assert upgrading.result(60)[0] == "0017"
+
+
+def test_an_index_that_was_left_half_built_is_built_again(place: Place) -> None:
+    """A migrator that died leaves one that nothing uses, and that would stand in its own way."""
+    migrating = place.at("0016")
+    add_tenant(migrating, "busy")
+    with place.cluster.connect(ALICE, "at_0016") as writing, place.cluster.superuser("at_0016") as dying:
+        writing.execute(WRITE.encode())
+        dying.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            dying.execute("CREATE INDEX CONCURRENTLY backups_begun ON registry.backups (tenant_uid)")
+        assert dying.execute(ARE_WHOLE).fetchone() == (False, 4)
+        writing.rollback()
+        upgrade(migrating)
+        assert dying.execute(ARE_WHOLE).fetchone() == (True, 6)
+
+
+def test_of_two_migrators_each_revision_is_applied_by_one(place: Place) -> None:
+    """Also where one of them is building an index, for which the other must not be waited."""
+    migrating = [place.at("0014"), place.engine(MIGRATOR, "at_0014")]
+    with ThreadPoolExecutor(2) as migrators:
+        applied = [one for done in migrators.map(upgrade, migrating) for one in done]
+    assert sorted(applied) == [one for one in REVISIONS if one > "0014"]
+
+
+def wait_until_building(place: Place, database: str) -> None:
+    """Waits until an index is being built there, and waits for somebody itself."""
+    pause = threading.Event()
+    with place.cluster.superuser(database) as session:
+        question = "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'"
+        while session.execute(question).fetchone() == (0,):
+            pause.wait(0.01)
 
 
 def test_it_waits_for_less_long_than_a_worker_does(place: Place) -> None:

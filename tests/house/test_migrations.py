@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tenantctl.adapters.postgres.migrations import pending, statements, works_with
+from tenantctl.adapters.postgres.migrations import is_built_beside, pending, statements, works_with
 
 LAID_AT_ONCE = "0013"  # up to here no program worked on anything but its own revision
 REVISIONS = pending(None)
@@ -22,6 +22,9 @@ TAKES_AWAY = {
     "takes a right away": r"\bREVOKE\b",
     "moves data, which is a step of its own": r"(?m)^(UPDATE|DELETE)\b",
 }
+WAITED_FOR = "0016"  # up to here an index on a table in use was built within the transaction
+INDEX = re.compile(r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY\b)\w+\s+ON\s+(\w+)")
+TABLE = re.compile(r"\bCREATE\s+TABLE\s+(\w+)")
 DEFINES = re.compile(r"\b(CREATE|ALTER|DROP|GRANT|REVOKE|TRUNCATE)\b")
 COMMENT = re.compile(r"--[^\n]*")
 BODY = re.compile(r"\$\$.*?\$\$", re.DOTALL)  # what a function does is its own affair
@@ -52,6 +55,28 @@ def test_each_migration_says_its_phase_and_keeps_to_it() -> None:
         found = faults(getattr(module, "phase", ""), getattr(module, "works_with", None), statements(one))
         wrong.update({one.revision: found} if found else {})
     assert not wrong
+
+
+def waited_for(sql: str) -> set[str]:
+    """The tables that nobody can write to while an index of it is built: those that it does not make itself."""
+    bare = COMMENT.sub("", sql)
+    return set(INDEX.findall(bare)) - set(TABLE.findall(bare))
+
+
+def test_nobody_waits_for_an_index() -> None:
+    """On a table that is in use it is built beside the work, and so is not in one revision with anything else."""
+    for one in SINCE:
+        sql = statements(one)
+        assert one.revision <= WAITED_FOR or not waited_for(sql), one.revision
+        others = [line for line in COMMENT.sub("", sql).split(";") if line.strip() and "CONCURRENTLY" not in line]
+        assert is_built_beside(one) == ("CONCURRENTLY" in sql), one.revision
+        assert not (is_built_beside(one) and others), one.revision
+
+
+def test_the_rule_sees_the_indexes_of_old() -> None:
+    """One on a new table keeps nobody."""
+    assert waited_for(statements(next(one for one in SINCE if one.revision == WAITED_FOR))) == {"tenants"}
+    assert waited_for("CREATE TABLE a (b int); CREATE UNIQUE INDEX c ON a (b);") == set()
 
 
 def test_the_revisions_are_numbered_in_their_order() -> None:

@@ -46,8 +46,9 @@ def upgrade(target: str | None, dry_run: bool, sql: bool) -> None:
     """Bring the registry's schema up to date; run it as the migrator, before the new image.
 
     Workers may go on: each revision is a transaction of its own that waits two
-    seconds for its locks, lets go, and tries again for five minutes. Of two at
-    once, one waits. Running it again changes nothing. There is no way back.
+    seconds for its locks, lets go, and tries again for five minutes; an index is
+    built beside the work, for as long as it takes. Of two at once, one waits.
+    Running it again changes nothing. There is no way back.
     """
     from tenantctl.adapters.postgres import migrations
     from tenantctl.bootstrap.administration import registry_administration
@@ -56,7 +57,7 @@ def upgrade(target: str | None, dry_run: bool, sql: bool) -> None:
         waiting = migrations.pending(migrations.current(engine), to=target)
         if sql:
             for one in waiting:
-                click.echo(f"-- {one.revision}: {one.doc}\nBEGIN;\n{migrations.statements(one)}\nCOMMIT;\n")
+                click.echo(f"-- {one.revision}: {one.doc}\n{migrations.as_run(one)}\n")
             return
         for one in waiting:
             click.echo(f"{'would apply' if dry_run else 'to apply'} {one.revision}: {one.doc}")

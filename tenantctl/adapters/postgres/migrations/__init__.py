@@ -3,6 +3,7 @@
 Migrations run as a login of the migrator's, a member of `cloudsqlsuperuser`, while workers go on. Each revision is one
 transaction: an upgrade that fails leaves the registry at the revision before it. A revision waits for its locks for
 less long than a worker waits for its own, lets go, and tries again: nobody at work is held up for longer than that.
+Indexes on tables that are in use are built before the transaction of their revision, beside the work (`beside.py`).
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from tenantctl.adapters.postgres.migrations.beside import build
 from tenantctl.adapters.postgres.migrations.foundation import APPLICATION, act_as_administrator, lay
 from tenantctl.adapters.postgres.registry_engine import answering
 from tenantctl.adapters.postgres.registry_schema import (
@@ -84,9 +86,19 @@ def works_with(revision: str) -> str:
 
 
 def statements(revision: Script) -> str:
-    """The SQL of a revision, as it is run."""
+    """The SQL of a revision."""
     module: Any = revision.module
     return "\n".join((_FOLDER / "sql" / name).read_text(encoding="utf-8").strip() for name in module._SCRIPTS)
+
+
+def is_built_beside(revision: Script) -> bool:
+    """Whether a revision is indexes alone that are built before its transaction, so that nobody waits for them."""
+    return bool(getattr(revision.module, "built_beside", False))
+
+
+def as_run(revision: Script) -> str:
+    """The SQL of a revision as it is run: in one transaction, or each statement by itself."""
+    return statements(revision) if is_built_beside(revision) else f"BEGIN;\n{statements(revision)}\nCOMMIT;"
 
 
 def upgrade(engine: Engine, *, to: str | None = None, patience: Patience = _PATIENCE) -> Sequence[str]:
@@ -98,8 +110,8 @@ def upgrade(engine: Engine, *, to: str | None = None, patience: Patience = _PATI
         Transient: the registry does not answer, or something holds its tables for longer than `patience`.
         Refused: the login may not do it, or the registry is beyond `to`.
     """
-    wanted = [one.revision for one in pending(current(engine), to=to)]
-    return [revision for revision in wanted if patience.call(_apply, engine, revision)]
+    wanted = pending(current(engine), to=to)
+    return [one.revision for one in wanted if patience.call(_apply, engine, one)]
 
 
 def grant_app(engine: Engine, login: str) -> None:
@@ -118,9 +130,13 @@ def grant_app(engine: Engine, login: str) -> None:
         connection.exec_driver_sql(f"GRANT {APPLICATION} TO {name}")
 
 
-def _apply(engine: Engine, revision: str) -> bool:
+def _apply(engine: Engine, script: Script) -> bool:
     """Applies one revision in one transaction; False if another migrator has done it meanwhile."""
+    revision = script.revision
     try:
+        if is_built_beside(script):
+            with answering():
+                build(engine, statements(script))
         with answering(), engine.begin() as connection:
             lay(connection)
             seen = revision_of(connection)

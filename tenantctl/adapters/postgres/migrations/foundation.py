@@ -12,7 +12,7 @@ SCHEMA: Final = "registry"
 OWNER: Final = "registry_owner"
 APPLICATION: Final = "registry_app"
 _ADMINISTRATOR: Final = "cloudsqlsuperuser"
-_ONE_AT_A_TIME: Final = 4_703_881_216_230_001  # an advisory lock's number, any that nobody else uses
+ONE_AT_A_TIME: Final = 4_703_881_216_230_001  # an advisory lock's number, any that nobody else uses
 LOCK_WAIT: Final = "2s"  # less than a worker's own lock_timeout: whoever queues behind us is never refused for it
 
 
@@ -20,7 +20,7 @@ def lay(connection: Connection) -> None:
     """Makes roles and schema where they are missing, and goes on as the schema's owner until the transaction ends."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ONE_AT_A_TIME})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": ONE_AT_A_TIME})
     connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
     act_as_administrator(connection)
     existing = set(
