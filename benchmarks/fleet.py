@@ -20,9 +20,10 @@ from benchmarks.fleet_parts.facts import POLICIES, facts_of
 from benchmarks.fleet_parts.seeding import LEASE_FOR, Fleet, fleet_of, give_backups
 from benchmarks.fleet_parts.working import work, work_side_by_side
 from benchmarks.report import Row, report
-from tenantctl.model.facts import Facts, for_a_look
+from tenantctl.model.facts import Facts
+from tenantctl.model.look import AtRest, for_a_look, residues_for_a_look
 from tenantctl.model.work import Limits
-from tenantctl.sweeps.planning import plan
+from tenantctl.sweeps.planning import plan_of_a_look
 from tests.contracts.postgres import ALICE, postgres_cluster
 
 FEW, MANY = 10_000, 1_000_000
@@ -83,34 +84,37 @@ def database_ms(fleets: Sequence[Fleet], due: int, *, limits: Limits | None) -> 
 
 
 def planning() -> Iterator[Row]:
-    """Plans a second of one core, of tenants with few and many nights behind them."""
+    """Plans a second of one core, of tenants with few and many nights behind them.
+
+    From what a look together is shown, as nearly every plan is made, and from all that a turn under a lease reads.
+    """
     for nights in NIGHTS:
         found = [facts_of(f"tenant{number}", nights) for number in range(PLANNED)]
         now = max(backup.begun_at for one in found for backup in one.backups)
         now = max(now, found[0].tenant.due_at)
-        rate = plans_a_second(found, now=now)
-        what, gate, holds = (
-            f"plans, of tenants with {nights} nights behind them",
-            f">= {PLANS_MIN:,}/s",
-            rate >= PLANS_MIN,
-        )
-        yield Row(what, rate, "tenants/s/core", None, gate, holds=holds)
-        seen = [replace(one, backups=for_a_look(one.backups, now=now)) for one in found]
-        if seen != found:
-            looked = plans_a_second(seen, now=now)
-            yield Row("the same, from what a look together is shown", looked, "tenants/s/core", looked / rate)
+        rate = plans_a_second([_shown(one, now=now) for one in found], now=now)
+        what = f"plans of a look, of tenants with {nights} nights behind them"
+        yield Row(what, rate, "tenants/s/core", None, f">= {PLANS_MIN:,}/s", holds=rate >= PLANS_MIN)
+        whole = plans_a_second([(one, None) for one in found], now=now)
+        yield Row("the same, from their whole lives", whole, "tenants/s/core", whole / rate)
 
 
-def plans_a_second(found: Sequence[Facts], *, now: datetime) -> float:
+def plans_a_second(found: Sequence[tuple[Facts, AtRest | None]], *, now: datetime) -> float:
     """The best of some runs, by the processor's time."""
     rates = []
     for _ in range(5):
-        fresh = [_anew(one) for one in found]
+        fresh = [(_anew(facts), at_rest) for facts, at_rest in found]
         began = time.process_time()
-        for facts in fresh:
-            plan(facts, POLICIES, now=now)
+        plans = [plan_of_a_look(facts, at_rest, POLICIES, now=now) for facts, at_rest in fresh]
         rates.append(len(found) / (time.process_time() - began))
+        assert all(planned is not None and not planned.steps for planned in plans), "these are not quiet"
     return max(rates)
+
+
+def _shown(facts: Facts, *, now: datetime) -> tuple[Facts, AtRest | None]:
+    """What a look together is shown of a tenant."""
+    backups, at_rest = for_a_look(facts.backups, now=now)
+    return replace(facts, backups=backups, residues=residues_for_a_look(facts.residues)), at_rest
 
 
 def _anew(facts: Facts) -> Facts:

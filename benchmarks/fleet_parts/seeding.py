@@ -15,7 +15,7 @@ from sqlalchemy import text
 from benchmarks.fleet_parts.facts import REGIONS, facts_of
 from tenantctl.adapters.postgres.registry import PostgresRegistry
 from tenantctl.bootstrap import policies
-from tenantctl.model.backup import Backup, Copy
+from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.plan import Duty
 from tests.contracts.postgres import ALICE, PostgresCluster, RegistryDatabase
 
@@ -95,10 +95,13 @@ def fleet_of(cluster: PostgresCluster, tenants: int) -> Iterator[Fleet]:
 
 
 def give_backups(fleet: Fleet, count: int, nights: int, *, first: int = 0) -> None:
-    """Gives so many tenants, from the first, the backups of so many nights, up to the newest one."""
-    backups = [backup for number in range(count) for backup in facts_of(f"t{first + number}", nights).backups]
+    """Gives so many tenants, from the first, the backups of so many nights up to the newest one, and their places."""
+    lives = [facts_of(f"t{first + number}", nights) for number in range(count)]
+    # As the nights lay them down: of a tenant's rows hardly two are on one page.
+    backups = sorted((backup for life in lives for backup in life.backups), key=lambda backup: backup.begun_at)
     _insert(fleet.session, "backups", Backup, backups)
     _insert(fleet.session, "copies", Copy, [copy for backup in backups for copy in backup.copies])
+    _insert(fleet.session, "residues", Residue, [line for life in lives for line in life.residues])
 
 
 def _insert(session: psycopg.Connection[Any], table: str, kind: type, records: list[Any]) -> None:

@@ -51,17 +51,13 @@ def _restore_turn(uid: str, backups: Iterable[Backup], policy: Verification, *, 
 def copies_to_read(backups: Iterable[Backup], policy: Verification, *, now: datetime) -> Iterator[Copy]:
     """The copies whose turn it is to be read back, those longest unread first; what is past its term has no key."""
     before = now - timedelta(days=policy.read_back_every_days)
-    due = [copy for copy in _good_copies(backups) if _read_at(copy) <= before and now < copy.lapses_at]
+    due = [copy for copy in _good_copies(backups) if copy.read_at <= before and now < copy.lapses_at]
     yield from sorted(due, key=lambda copy: read_due(copy, policy))[:COPIES_A_LOOK_MAX]
 
 
 def read_due(copy: Copy, policy: Verification) -> datetime:
     """When a copy is to be read back next."""
-    return _read_at(copy) + timedelta(days=policy.read_back_every_days)
-
-
-def _read_at(copy: Copy) -> datetime:
-    return copy.verified_at or copy.written_at or copy.intended_at
+    return copy.read_at + timedelta(days=policy.read_back_every_days)
 
 
 def unread_backup(newest: Backup | None) -> Copy | None:

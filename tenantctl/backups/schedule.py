@@ -38,8 +38,14 @@ def next_slot(uid: str, time_zone: str, night: Night, *, now: datetime) -> Slot:
 
 
 def _slot(uid: str, time_zone: str, night: Night, evening: date) -> Slot:
-    start = datetime.combine(evening, time(night.starts_at_hour), ZoneInfo(time_zone)).astimezone(UTC)
-    return Slot(evening.isoformat(), start + timedelta(hours=night.hours) * _share_of_night(uid))
+    name, begins_at = _night_of(time_zone, night.starts_at_hour, evening)
+    return Slot(name, begins_at + timedelta(hours=night.hours) * _share_of_night(uid))
+
+
+@lru_cache(maxsize=4096)  # one for all tenants of a time zone
+def _night_of(time_zone: str, starts_at_hour: int, evening: date) -> tuple[str, datetime]:
+    """The name of all slots of a night, and when it begins."""
+    return evening.isoformat(), datetime.combine(evening, time(starts_at_hour), ZoneInfo(time_zone)).astimezone(UTC)
 
 
 @lru_cache(maxsize=4096)  # it is asked for several slots of a tenant in each plan

@@ -7,7 +7,7 @@ hundred of them take the registry hardly longer than one.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tenantctl.model.facts import Known
+from tenantctl.model.look import Known
 from tenantctl.model.plan import Plan
 from tenantctl.model.tenant import Tenant
 from tenantctl.model.work import danger_of

@@ -86,6 +86,17 @@ class Copy:
         return self.hold_asked_at is not None
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether it is where it was seen, and only time asks for anything: another look, its term, a reading."""
+        seen = self.state is CopyState.WRITTEN and self.seen_at is not None and self.seen_at < self.lapses_at
+        return seen and self.hold_asked_at is None
+
+    @property
+    def read_at(self) -> datetime:
+        """When it was last read back, or else written."""
+        return self.verified_at or self.written_at or self.intended_at
+
+    @property
     def manifest_name(self) -> str:
         """The object beside the copy that describes it."""
         return manifest_name(self.object_name)
@@ -141,6 +152,12 @@ class Backup:
     def is_settled(self) -> bool:
         """Whether it is made or failed, and all its copies are settled: most backups of a long life are."""
         return self.state is not BackupState.BEGUN and all(copy.is_settled for copy in self.copies)
+
+    @remembered
+    def is_at_rest(self) -> bool:
+        """Whether it is whole, and each of its copies that is not over is at rest: most that still exist are."""
+        existing = [copy for copy in self.copies if copy.state is not CopyState.LAPSED or not copy.is_settled]
+        return self.state is BackupState.COMPLETE and bool(existing) and all(copy.is_at_rest for copy in existing)
 
     @remembered
     def lacks_copies(self) -> bool:

@@ -1,12 +1,10 @@
 """What was seen of one tenant at one moment: the facts that planning is given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
 
 from tenantctl.model.anchor import RegistrySeen
-from tenantctl.model.backup import Backup, BackupState, Residue, VerificationLevel
+from tenantctl.model.backup import Backup, BackupState, Residue
 from tenantctl.model.billing import SubscriptionSeen
 from tenantctl.model.decisions import Standing
 from tenantctl.model.move import Move
@@ -87,48 +85,6 @@ class WaitingSeen:
     length: int
     placement: Placement | None
     reason: str
-
-
-# Longer than a month: what was begun since says which backups the month and the week have, and which slots are served.
-RECENTLY: Final = timedelta(days=35)
-
-
-def for_a_look(backups: Sequence[Backup], *, now: datetime) -> tuple[Backup, ...]:
-    """Those of an active tenant's backups on which its plan can depend; of a long life's many the others are left out.
-
-    They are those of which anything is left to do, the recent ones, and however old they are the newest complete one,
-    the newest that was restored and the newest that failed its proof. What destroys sees all, and so does every turn.
-    """
-    complete = max((one.begun_at for one in backups if one.state is BackupState.COMPLETE), default=None)
-    restored, failed = (
-        max((one.verified_at for one in proved if one.verified_at is not None), default=None)
-        for proved in (
-            [one for one in backups if one.verified_level is VerificationLevel.RESTORED],
-            [one for one in backups if one.state is BackupState.FAILED],
-        )
-    )
-    return tuple(
-        one
-        for one in backups
-        if not one.is_settled
-        or one.begun_at > now - RECENTLY
-        or one.begun_at == complete
-        or (one.verified_at is not None and one.verified_at in {restored, failed})
-    )
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the registry by itself knows of a tenant that lives: all that planning needs as long as nothing happens.
-
-    As in `Facts`; `standing` has no cap, and of the backups these are the ones that `for_a_look` leaves.
-    """
-
-    tenant: Tenant
-    backups: tuple[Backup, ...]
-    residues: tuple[Residue, ...]
-    moves: tuple[Move, ...]
-    standing: Standing
 
 
 @dataclass(frozen=True)

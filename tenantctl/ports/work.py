@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from tenantctl.model.facts import Known
 from tenantctl.model.lifecycle import State
+from tenantctl.model.look import Known
 from tenantctl.model.plan import Duty
 from tenantctl.model.work import Danger, Limits
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from tenantctl.evidence.anchoring import registry_seen
 from tenantctl.model.decisions import Act
 from tenantctl.model.errors import Transient
-from tenantctl.model.facts import NOT_LOOKED, DatabaseSeen, Facts, Known
+from tenantctl.model.facts import NOT_LOOKED, DatabaseSeen, Facts
 from tenantctl.model.lifecycle import State
+from tenantctl.model.look import Known
 from tenantctl.model.move import closed_regions, open_move
 from tenantctl.model.plan import Plan
 from tenantctl.model.sighting import Present, Sighting
@@ -15,7 +16,7 @@ from tenantctl.onboarding.adopting import adopted_name
 from tenantctl.onboarding.former import former_hostings, look_at_formers
 from tenantctl.onboarding.waiting import look_at_waiting
 from tenantctl.ports.world import World
-from tenantctl.sweeps.planning import is_approved_erasure, plan
+from tenantctl.sweeps.planning import is_approved_erasure, plan, plan_of_a_look
 
 # The states whose plans depend on what the instance shows; of the others it is not asked.
 LOOKED_AT = frozenset({State.REQUESTED, State.MOVING, State.DEACTIVATING, State.DEACTIVATED})
@@ -69,7 +70,7 @@ def observe_and_plan(world: World, tenant: Tenant) -> Plan:
 
 
 def quiet_plans(world: World, shown: Sequence[Known]) -> Sequence[tuple[Tenant, Plan]]:
-    """The plans for those of these active tenants for which the registry by itself tells all facts, as in `observe`.
+    """The plans of those of these active tenants for which what they are shown tells, as in `plan_of_a_look`.
 
     Of an active tenant no instance is asked, unless it has left a database behind.
     """
@@ -86,7 +87,9 @@ def quiet_plans(world: World, shown: Sequence[Known]) -> Sequence[tuple[Tenant, 
             closed_regions=closed_regions(known.moves, tenant.hosting.region, world.jurisdictions),
             standing=known.standing,
         )
-        found.append((tenant, plan(facts, world.policies, now=now)))
+        planned = plan_of_a_look(facts, known.at_rest, world.policies, now=now)
+        if planned is not None:
+            found.append((tenant, planned))
     return found
 
 

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from tenantctl.backups.at_rest import is_rest_over, upkeep_at_rest
 from tenantctl.backups.holding import with_holding
-from tenantctl.backups.planning import plan_backups
+from tenantctl.backups.planning import SOONEST, plan_backups
+from tenantctl.model.backup import CopyState
 from tenantctl.model.decisions import Proposal, ProposalKind
 from tenantctl.model.facts import Facts
 from tenantctl.model.lifecycle import LIVING, State
+from tenantctl.model.look import AtRest
 from tenantctl.model.move import Move, open_move
 from tenantctl.model.plan import Blocker, Do, Plan
 from tenantctl.model.policy import Policies
@@ -35,6 +38,24 @@ def plan(facts: Facts, policies: Policies, *, now: datetime) -> Plan:
     if move is not None and facts.tenant.state in {State.ACTIVE, State.MOVING}:
         return with_holding(facts, _of_moving(facts, move, policies, now=now), now=now)
     return with_holding(facts, _of_state(facts, policies, now=now), now=now)
+
+
+def plan_of_a_look(facts: Facts, at_rest: AtRest | None, policies: Policies, *, now: datetime) -> Plan | None:
+    """The plan of an active tenant from what a look is shown of it; None where that does not tell.
+
+    It does not where a backup that was left out asks for something, or a copy is lost, whose place is not shown. A plan
+    without steps and blockers is the one that the whole life would have; of another one only that it has some is true.
+    """
+    policy = policies.backups
+    if at_rest is not None and is_rest_over(at_rest, policy, now=now):
+        return None
+    if any(copy.state is CopyState.LOST for backup in facts.unsettled for copy in backup.copies):
+        return None
+    planned = plan(facts, policies, now=now)
+    if at_rest is None or planned.next_look is None:
+        return planned
+    upkeep = max(upkeep_at_rest(at_rest, policy), now + SOONEST)
+    return replace(planned, next_look=min(planned.next_look, upkeep))
 
 
 def _of_state(facts: Facts, policies: Policies, *, now: datetime) -> Plan:

@@ -1,18 +1,19 @@
 """What every registry must answer to workers who put off tenants about which nothing is to be done."""
 
+import random
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import methodcaller
 from typing import Any
 
 import pytest
 
-from tenantctl.model.backup import BackupState, CopyState, VerificationLevel
-from tenantctl.model.facts import Known, for_a_look
+from tenantctl.model.backup import Backup, BackupState, CopyState, Residue, ResidueKind, VerificationLevel
 from tenantctl.model.lifecycle import Event
+from tenantctl.model.look import NOT_SHOWN, AtRest, Known, for_a_look, residues_for_a_look
 from tenantctl.model.tenant import IntentKind, Tenant
 from tenantctl.model.work import Danger
 from tenantctl.ports.work import Later
@@ -30,20 +31,40 @@ LONG_LIFE: Sequence[tuple[str, int, Mapping[str, Any]]] = [
     ("kept-by-a-hold", 350, {}),
     ("kept-by-its-store", 340, FAILED),
     ("kept-for-it-is-lost", 330, {"state": BackupState.SHORT}),
+    ("kept-for-a-copy-is-absent", 328, {}),
+    ("kept-past-its-term", 326, {}),
+    ("kept-unseen", 324, {}),
+    ("kept-restored", 322, RESTORED),
     ("over", 320, {}),
     ("restored", 310, {"verified_level": VerificationLevel.RESTORED}),
     ("failed-its-proof", 300, {**FAILED, "verified_level": VerificationLevel.STRUCTURE}),
     ("over-read", 290, {"verified_level": VerificationLevel.READ_BACK}),
-    ("complete", 280, {}),
+    ("over-absent", 285, FAILED),
+    ("at-rest", 283, {}),
+    ("at-rest-with-a-key", 282, {"verified_level": VerificationLevel.STRUCTURE}),
+    ("at-rest-for-long", 281, {}),
+    ("at-rest-with-one-that-is-over", 280, {}),
     ("over-short", 270, {"state": BackupState.SHORT}),
-    ("over-failed-late", 36, FAILED),
-    ("recent", 34, FAILED),
+    ("complete", 6, {}),
+    ("over-failed-late", 3, FAILED),
+    ("recent", 1, FAILED),
 ]
-KEPT: Mapping[str, Mapping[str, Any]] = {
-    "kept-by-its-key": {"wrapped_key": "AAAA"},
-    "kept-by-a-hold": {"hold_asked_at": LONG_AGO},
-    "kept-by-its-store": {"state": CopyState.WRITTEN},
-    "kept-for-it-is-lost": {"state": CopyState.LOST},
+AHEAD, BEFORE = LONG_AGO + timedelta(days=9999), LONG_AGO + timedelta(days=5)
+RESTING = {"state": CopyState.WRITTEN, "seen_at": BEFORE, "lapses_at": AHEAD}
+COPIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "kept-by-its-key": [{}, {"wrapped_key": "AAAA"}],
+    "kept-by-a-hold": [RESTING, {**RESTING, "hold_asked_at": LONG_AGO}],
+    "kept-by-its-store": [{}, {"state": CopyState.WRITTEN}],
+    "kept-for-it-is-lost": [RESTING, {"state": CopyState.LOST}],
+    "kept-for-a-copy-is-absent": [RESTING, {"state": CopyState.ABSENT}],
+    "kept-past-its-term": [RESTING, {**RESTING, "lapses_at": BEFORE}],
+    "kept-unseen": [RESTING, {**RESTING, "seen_at": None}],
+    "kept-restored": [{**RESTING, "state": CopyState.INTENDED}, RESTING],
+    "over-absent": [{"state": CopyState.ABSENT}, {}],
+    "at-rest": [RESTING, {**RESTING, "written_at": LONG_AGO + timedelta(days=3)}],
+    "at-rest-with-a-key": [{**RESTING, "wrapped_key": "AAAA"}, {**RESTING, "lapses_at": AHEAD + HOUR}],
+    "at-rest-for-long": [{**RESTING, "seen_at": BEFORE - HOUR}, {**RESTING, "lapses_at": AHEAD - HOUR}],
+    "at-rest-with-one-that-is-over": [{}, RESTING],
 }
 
 
@@ -95,24 +116,50 @@ class QuietContract:
             assert known.moves == tuple(office.registry.moves(tenant.uid))
 
     def test_of_a_long_life_what_a_plan_can_ask_is_shown(self, office: Office) -> None:
-        """What is left to do, what is recent, and the newest of each kind; nothing that is long over."""
+        """What is left to do, what is recent, and the newest of each kind; of what rests a sum, and nothing else."""
         tenant, lease = office.led_to(Event.DATABASE_READY)
         now = office.registry.now()
         for number, (name, days, changes) in enumerate(LONG_LIFE):
             at = now - timedelta(days=days)
             backup = backup_of(tenant, at, slot=name, number=number, **{"state": BackupState.COMPLETE, **changes})
-            over = [replace(copy, state=CopyState.LAPSED) for copy in backup.copies]
-            if name.startswith("kept"):
-                over[1] = replace(over[1], **KEPT[name])
-            whole = replace(backup, verified_at=at if backup.verified_level else None, copies=tuple(over))
+            copies = [
+                replace(copy, **{"state": CopyState.LAPSED, **as_said})
+                for copy, as_said in zip(backup.copies, COPIES.get(name, [{}, {}]), strict=True)
+            ]
+            whole = replace(backup, verified_at=at if backup.verified_level else None, copies=tuple(copies))
             office.write(lease, methodcaller("put_backup", whole))
         office.registry.release(lease, due_at=now, duty=None, danger=Danger.BACKUP, failures=0)
         decide = Shown(office)
         office.registry.put_off(decide, count=9)
         (known,) = decide.seen
         shown = [backup.slot for backup in known.backups]
-        assert shown == [name for name, _, _ in LONG_LIFE if not name.startswith("over")]
-        assert known.backups == for_a_look(office.registry.backups(tenant.uid), now=office.registry.now())
+        assert shown == [name for name, _, _ in LONG_LIFE if not name.startswith(("over", "at-rest"))]
+        assert known.at_rest == AtRest(BEFORE - HOUR, LONG_AGO + timedelta(days=3), AHEAD - HOUR, AHEAD + HOUR)
+        assert (known.backups, known.at_rest) == for_a_look(office.registry.backups(tenant.uid), now=now)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_what_is_shown_of_any_life_is_what_the_rules_say(self, office: Office, seed: int) -> None:
+        """Whatever became of its backups and copies, and in whichever order of moments."""
+        said = random.Random(f"any life, {seed}")
+        tenant, lease = office.led_to(Event.DATABASE_READY)
+        now = office.registry.now()
+        for number in range(60):
+            at = now - timedelta(hours=said.randrange(24 * 30))
+            backup = backup_of(tenant, at, slot=f"{number}", number=number)
+            office.write(lease, methodcaller("put_backup", _anyhow(said, backup, now)))
+        for kind in ResidueKind:
+            line = Residue(f"{kind}/1", tenant.uid, kind, "somewhere", made_at=now, unreadable_after=None)
+            office.write(lease, methodcaller("put_residue", line))
+        office.registry.release(lease, due_at=now, duty=None, danger=Danger.BACKUP, failures=0)
+        decide = Shown(office)
+        office.registry.put_off(decide, count=9)
+        (known,) = decide.seen
+        backups = office.registry.backups(tenant.uid)
+        assert (known.backups, known.at_rest) == for_a_look(backups, now=now)
+        assert len(known.backups) < len(backups)
+        assert known.at_rest is not None
+        assert {one.kind for one in known.residues} == set(ResidueKind) - NOT_SHOWN
+        assert known.residues == residues_for_a_look(office.registry.open_residues(tenant.uid))
 
     def test_nobody_out_of_the_ordinary_is_shown(self, office: Office) -> None:
         """Neither who is not active, leaves, is leased, failed, is parked or alarmed, nor who is not due."""
@@ -175,3 +222,33 @@ class QuietContract:
             waking.result(30)
         assert registry.tenant(tenant.uid).due_at <= registry.now()
         assert replace(registry.tenant(tenant.uid), due_at=tenant.due_at) == tenant
+
+
+def _anyhow(said: random.Random, backup: Backup, now: datetime) -> Backup:
+    """As anything may have left it; most backups of it are complete, and most of their copies written or lapsed."""
+
+    def moment() -> datetime | None:
+        return said.choice([None, now - timedelta(days=said.randrange(4))])
+
+    copies = [
+        replace(
+            copy,
+            state=said.choice([CopyState.WRITTEN, *[said.choice(list(CopyState))]]),
+            lapses_at=now + timedelta(days=said.randrange(-1, 9)),
+            written_at=moment(),
+            seen_at=now - timedelta(days=said.randrange(4)) if said.random() < 0.9 else None,
+            verified_at=moment(),
+            wrapped_key=said.choice([None, "AAAA"]),
+            hold_asked_at=moment() if said.random() < 0.1 else None,
+        )
+        for copy in backup.copies
+    ]
+    if said.random() < 0.3:
+        copies = [replace(copy, state=CopyState.LAPSED, wrapped_key=None, hold_asked_at=None) for copy in copies]
+    return replace(
+        backup,
+        state=said.choice([BackupState.COMPLETE, BackupState.COMPLETE, said.choice(list(BackupState))]),
+        verified_at=moment(),
+        verified_level=said.choice([None, *VerificationLevel]),
+        copies=tuple(copies),
+    )

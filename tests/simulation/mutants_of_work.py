@@ -13,6 +13,7 @@ POLICY: Final = "tenantctl/model/policy.py"
 BY_LIFE: Final = ("tests/rooms/test_life.py",)
 BY_ASKED_FOR: Final = ("tests/simulation/test_what_mutants_asked_for.py",)
 BY_FINDINGS: Final = ("tests/simulation/test_findings.py",)
+BY_QUIET: Final = ("tests/rooms/test_quiet.py",)
 BY_SIMULATION: Final = ("tests/simulation/test_simulation.py",)
 
 WORK: Final = (
@@ -166,5 +167,19 @@ WORK: Final = (
         "if seen_closed and closed_at is not None and closed_at >= tenant.intent_effective_at:",
         "if seen_closed and closed_at is not None:",
         ("tests/rooms/test_review_leaving.py",),
+    ),
+    Mutant(
+        "what rests is put off without being asked",
+        "tenantctl/sweeps/planning.py",
+        "if at_rest is not None and is_rest_over(at_rest, policy, now=now):",
+        "if at_rest is not None and is_rest_over(at_rest, policy, now=now - timedelta(days=1)):",
+        BY_QUIET,
+    ),
+    Mutant(
+        "a copy that its store may hold for the law is at rest",
+        "tenantctl/model/backup.py",
+        "        return seen and self.hold_asked_at is None\n",
+        "        return seen\n",
+        BY_QUIET,
     ),
 )

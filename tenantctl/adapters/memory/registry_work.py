@@ -23,8 +23,8 @@ from tenantctl.adapters.registry_rules import (
     parked_reason,
 )
 from tenantctl.model.decisions import Standing
-from tenantctl.model.facts import Known, for_a_look
 from tenantctl.model.lifecycle import State
+from tenantctl.model.look import Known, for_a_look, residues_for_a_look
 from tenantctl.model.move import open_move
 from tenantctl.model.plan import Duty
 from tenantctl.model.tenant import Wanted
@@ -95,9 +95,9 @@ class MemoryWorkBook(MemoryAnchorBook):
                     continue
                 freezes = tuple(ledger.open_freezes(book.tenant.hosting.region))
                 standing = Standing(freezes=freezes, notices=tuple(ledger.notices_of(uid)))
-                residues, moves = tuple(book.open_residues.values()), tuple(book.moves.values())
-                backups = for_a_look(tuple(book.backups.values()), now=now)
-                shown.append(Known(book.tenant, backups, residues, moves, standing))
+                backups, at_rest = for_a_look(tuple(book.backups.values()), now=now)
+                residues, moves = residues_for_a_look(book.open_residues.values()), tuple(book.moves.values())
+                shown.append(Known(book.tenant, backups, at_rest, residues, moves, standing))
             later = decide(shown) if shown else {}
             for uid, until in later.items():
                 book = self._shelf.book(uid)

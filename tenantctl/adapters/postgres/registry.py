@@ -136,7 +136,7 @@ class PostgresRegistry(PostgresAuditBook, PostgresWorkBook):
     def open_residues(self, uid: str) -> Sequence[Residue]:
         """The lines of it that have not lapsed, oldest first."""
         with self._statement() as connection:
-            return registry_reads.residues_of(connection, [uid]).get(uid, [])
+            return registry_reads.open_residues(connection, uid)
 
     def moves(self, uid: str) -> Sequence[Move]:
         """The tenant's moves, oldest first."""

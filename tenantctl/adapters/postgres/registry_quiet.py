@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from tenantctl.adapters.postgres import decisions_sql, registry_moves, registry_reads
+from tenantctl.adapters.postgres import decisions_sql, registry_looks, registry_moves, registry_reads
 from tenantctl.adapters.postgres.registry_rows import tenant_of
 from tenantctl.model.decisions import Standing
-from tenantctl.model.facts import Known
+from tenantctl.model.look import Known
 from tenantctl.model.work import Danger
 from tenantctl.ports.work import Later
 
@@ -61,16 +61,15 @@ def put_off(
 def _known(connection: Connection, shown: Sequence[Row[Any]]) -> Sequence[Known]:
     """What is known of the tenants of these rows, in one statement for each kind of thing."""
     uids = [row.uid for row in shown]
-    backups, residues = (
-        registry_reads.backups_for_a_look(connection, uids),
-        registry_reads.residues_of(connection, uids),
-    )
+    backups, at_rest = registry_looks.backups_for_a_look(connection, uids)
+    residues = registry_reads.residues_for_a_look(connection, uids)
     moves, notices = registry_moves.moves_of(connection, uids), decisions_sql.notices_of(connection, uids)
     freezes = decisions_sql.open_freezes(connection, None)
     return [
         Known(
             tenant_of(row),
             tuple(backups.get(row.uid, ())),
+            at_rest.get(row.uid),
             tuple(residues.get(row.uid, ())),
             tuple(moves.get(row.uid, ())),
             Standing(

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -35,10 +34,10 @@ from tenantctl.adapters.postgres.registry_rows import (
     tenant_of,
 )
 from tenantctl.adapters.registry_rules import unknown_backup, unknown_tenant
-from tenantctl.model.backup import GONE, Backup, BackupState, Copy, Residue, VerificationLevel
-from tenantctl.model.facts import RECENTLY
+from tenantctl.model.backup import Backup, Copy, Residue
 from tenantctl.model.journal import Entry, Head
 from tenantctl.model.lifecycle import DEAD, State
+from tenantctl.model.look import NOT_SHOWN
 from tenantctl.model.tenant import Instance, InstanceRole, Intent, Tenant
 from tenantctl.ports.registry import Alarm, Lease, Waiting
 
@@ -130,42 +129,11 @@ def backups_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequ
     return _with_copies(connection, rows, schema.copies.c.tenant_uid.in_(uids))
 
 
-def backups_for_a_look(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Backup]]:
-    """Those of each of these tenants that `model/facts.py:for_a_look` leaves."""
-    columns, copies = schema.backups.c, schema.copies.c
-    has_key_or_hold = or_(copies.wrapped_key.is_not(None), copies.hold_asked_at.is_not(None))
-    is_there = or_(copies.state.not_in(sorted(state.value for state in GONE)), has_key_or_hold)
-    unsettled = select(copies.backup_id).where(copies.tenant_uid.in_(uids), is_there)
-    is_complete, is_failed = columns.state == BackupState.COMPLETE.value, columns.state == BackupState.FAILED.value
-    is_restored = columns.verified_level == VerificationLevel.RESTORED.value
-    each = (
-        select(
-            *(columns.id, columns.state, columns.begun_at, columns.verified_at),
-            _newest(columns.begun_at, is_complete).label("complete"),
-            _newest(columns.verified_at, is_restored).label("restored"),
-            _newest(columns.verified_at, is_failed).label("failed"),
-        )
-        .where(columns.tenant_uid.in_(uids))
-        .subquery()
-        .c
-    )
-    asked = select(each.id).where(
-        or_(
-            each.state == BackupState.BEGUN.value,
-            each.id.in_(unsettled),
-            each.begun_at > schema.now() - RECENTLY,
-            each.begun_at == each.complete,
-            each.verified_at.in_([each.restored, each.failed]),
-        )
-    )
-    rows = connection.execute(_OLDEST_FIRST.where(columns.id.in_(asked))).all()
-    ids = cast([row.id for row in rows], ARRAY(Text))  # one parameter, however many they are
-    return _with_copies(connection, rows, copies.backup_id == any_(ids))
-
-
-def _newest(column: ColumnElement[datetime], condition: ColumnElement[bool]) -> ColumnElement[datetime]:
-    """A tenant's newest moment of those backups for which the condition holds."""
-    return func.max(column).filter(condition).over(partition_by=schema.backups.c.tenant_uid)
+def backups_by_id(connection: Connection, ids: Sequence[str]) -> Mapping[str, Sequence[Backup]]:
+    """The backups of these ids by tenant, oldest first, each with its copies by region."""
+    these = cast(ids, ARRAY(Text))  # one parameter, however many they are
+    rows = connection.execute(_OLDEST_FIRST.where(schema.backups.c.id == any_(these))).all()
+    return _with_copies(connection, rows, schema.copies.c.backup_id == any_(these))
 
 
 def _with_copies(
@@ -188,10 +156,18 @@ def residues(connection: Connection, uid: str) -> Sequence[Residue]:
     return _residues(connection, schema.residues.c.tenant_uid == uid).get(uid, [])
 
 
-def residues_of(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Residue]]:
-    """What has not lapsed of each of these tenants' inventories, oldest first."""
+def open_residues(connection: Connection, uid: str) -> Sequence[Residue]:
+    """What of the inventory has not lapsed, oldest first."""
     columns = schema.residues.c
-    return _residues(connection, columns.tenant_uid.in_(uids), columns.lapsed_at.is_(None))
+    return _residues(connection, columns.tenant_uid == uid, columns.lapsed_at.is_(None)).get(uid, [])
+
+
+def residues_for_a_look(connection: Connection, uids: Sequence[str]) -> Mapping[str, Sequence[Residue]]:
+    """What has not lapsed of each of these tenants' inventories, oldest first, as `model/look.py` shows it."""
+    columns = schema.residues.c
+    # Written out, as the index says it.
+    kinds = columns.kind.not_in([literal_column(f"'{kind.value}'") for kind in sorted(NOT_SHOWN)])
+    return _residues(connection, columns.tenant_uid.in_(uids), columns.lapsed_at.is_(None), kinds)
 
 
 def _residues(connection: Connection, *conditions: ColumnElement[bool]) -> Mapping[str, Sequence[Residue]]:

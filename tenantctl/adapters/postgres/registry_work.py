@@ -23,8 +23,8 @@ from tenantctl.adapters.registry_rules import (
     parked_reason,
     unknown_tenant,
 )
-from tenantctl.model.facts import Known
 from tenantctl.model.lifecycle import State
+from tenantctl.model.look import Known
 from tenantctl.model.plan import Duty
 from tenantctl.model.work import OVERTAKEN_FOR, PARKED, STUCK, TROUBLE, Danger, Limits
 from tenantctl.ports.work import Later, Lease, Parking, WorkItem, WorkState
