@@ -154,6 +154,27 @@ def test_an_admin_api_that_turns_the_connector_away_is_weather(
         assert session.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_many_that_are_turned_away_at_once_are_each_told_why(local_cloud: LocalCloud, sessions: Sessions) -> None:
+    """The connector forgets an instance with the first failure, and stumbles over that with those that come with it."""
+    together = threading.Barrier(6)
+
+    def connect(_: int) -> Exception | None:
+        together.wait(30)
+        try:
+            sessions.connect("one", "postgres").close()
+        except Exception as error:  # noqa: BLE001 - told to the test
+            return error
+        return None
+
+    local_cloud.add_fault("sqladmin", "status", status=409, path=":generateEphemeralCert")
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            told = list(pool.map(connect, range(6)))
+    finally:
+        local_cloud.clear_faults()
+    assert [type(error) for error in told] == [TurnedAway] * 6
+
+
 @dataclass
 class Detour:
     """An Admin API that leads to the local cloud's, and names another address for the instance `one`."""

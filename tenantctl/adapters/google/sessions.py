@@ -67,7 +67,14 @@ class _Line:
             pending.add_done_callback(_hang_up)  # should it come about after all, nobody wants it any more
             pending.cancel()
             raise _Blocked(f"no session came about within {self._seconds:g} s")
-        return cast("psycopg.Connection", pending.result())
+        try:
+            return cast("psycopg.Connection", pending.result())
+        except KeyError as error:
+            # It forgets an instance whose facts it could not get, and stumbles where another connect has done so just
+            # before: GoogleCloudPlatform/cloud-sql-python-connector, issue 1305.
+            if isinstance(error.__context__, Exception):
+                raise error.__context__ from None
+            raise
 
     def close(self) -> None:
         """End the connector; one that is blocked is left to its thread, which ends with the process."""
