@@ -239,10 +239,15 @@ def test_a_login_and_its_roles(here: Place, ending: str) -> None:
 
 def test_a_login_while_another_operation_runs(here: Place) -> None:
     """One operation at a time for each instance: the second is Transient."""
-    first = here.instances.add_login(here.present, f"{secrets.token_hex(4)}@local.example", roles=())
-    other = f"{secrets.token_hex(4)}@local.example"
-    with pytest.raises(Transient):
-        here.instances.add_login(here.present, other, roles=())
+    for _ in range(20):  # a machine with much to do may come too late for an operation that takes a tenth of a second
+        first = here.instances.add_login(here.present, f"{secrets.token_hex(4)}@local.example", roles=())
+        other = f"{secrets.token_hex(4)}@local.example"
+        try:
+            wait_for(here.instances, here.instances.add_login(here.present, other, roles=()), "add it")
+        except Transient:
+            break
+    else:
+        pytest.fail("two operations at a time")
     wait_for(here.instances, first, "add it")
     ensure_login(here.instances, here.present, other, roles=())
 

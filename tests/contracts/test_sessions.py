@@ -239,7 +239,7 @@ def test_an_instance_that_never_speaks_tls_is_given_up(
     local_cloud: LocalCloud, detour: Detour, silent_address: str
 ) -> None:
     """It holds up nobody else; it is tried again with care; and once it speaks it is let in again."""
-    with closing(local_sessions(local_cloud.project, detour.url, connect_seconds=1.5)) as sessions:
+    with closing(local_sessions(local_cloud.project, detour.url, connect_seconds=4.0)) as sessions:
         detour.address = silent_address
         with ThreadPoolExecutor(4) as threads:
             hanging = [threads.submit(sessions.connect, "one", "postgres") for _ in range(3)]

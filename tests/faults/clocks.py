@@ -35,7 +35,7 @@ def another_worker_takes_over(scene: Scene) -> None:
 
 
 def a_worker_sleeps_through_its_lease(scene: Scene) -> None:
-    held = scene.fault(f"/upload.*{vault_of(HOME)}", "delay", method="PUT", seconds=1.0, times=1)
+    held = scene.fault(f"/upload.*{vault_of(HOME)}", "delay", method="PUT", seconds=5.0, times=1)
     worker = scene.company.start("run", "--tenant", scene.uid)
     scene.waits_in(held, worker)
     worker.send_signal(signal.SIGSTOP)

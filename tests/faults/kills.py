@@ -14,7 +14,7 @@ from tests.localcloud.company import VERIFY_INSTANCE
 
 WORKER = "kill -9 of the worker"
 MANIFEST = r"/o\?uploadType=multipart"
-ANSWERED_AFTER = 2.0  # seconds of people's time
+ANSWERED_AFTER = 10.0  # seconds of people's time
 
 
 def before_anything_is_written(scene: Scene) -> None:

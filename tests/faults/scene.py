@@ -172,7 +172,7 @@ class Scene:
     @contextmanager
     def meanwhile(self, action: Callable[[], object], path: str, **details: Any) -> Iterator[None]:
         """Does something while one request of the block is held up, which then goes on."""
-        held = self.fault(path, "delay", seconds=1.5, times=1, **details)
+        held = self.fault(path, "delay", seconds=6.0, times=1, **details)
         failures: list[BaseException] = []
 
         def act() -> None:

@@ -9,9 +9,9 @@ import ssl
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import psycopg
@@ -82,11 +82,12 @@ def test_pg_dump_runs_through_it_with_several_workers(local_cloud, tmp_path) -> 
 def test_a_query_can_be_cancelled(local_cloud) -> None:
     """The cancel request travels on a connection of its own."""
     with bridge(local_cloud, "two") as folder, session_through(folder) as session:
-        timer = threading.Timer(0.2, session.cancel_safe)
-        timer.start()
+        with ThreadPoolExecutor(1) as threads:
+            sleeping = threads.submit(session.execute, "SELECT pg_sleep(600)")
+            while not wait([sleeping], timeout=0.2).done:  # a request that comes before the query is passed over
+                session.cancel_safe()
         with pytest.raises(psycopg.errors.QueryCanceled):
-            session.execute("SELECT pg_sleep(600)")
-        timer.join()
+            sleeping.result()
 
 
 def test_a_client_that_goes_leaves_no_session_behind(local_cloud) -> None:
@@ -104,7 +105,7 @@ def test_a_session_that_the_server_ends_is_told_why(local_cloud) -> None:
     with bridge(local_cloud, "two") as folder, session_through(folder) as killer:
         victim = session_through(folder)
         killer.execute("SET ROLE cloudsqlsuperuser")
-        killer.execute("SELECT pg_terminate_backend(%s)", (victim.info.backend_pid,))
+        killer.execute("SELECT pg_terminate_backend(%s, 10000)", (victim.info.backend_pid,))
         with pytest.raises(psycopg.errors.AdminShutdown):
             victim.execute("SELECT 1")
 
