@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from tenantctl.adapters.postgres.migrations.foundation import ONE_AT_A_TIME, OWNER, SCHEMA
 from tenantctl.model.errors import Transient
 
-_INDEX: Final = re.compile(r"^CREATE INDEX CONCURRENTLY (\w+) ON [^;]+;", re.MULTILINE)
+_INDEX: Final = re.compile(r"^CREATE (?:UNIQUE )?INDEX CONCURRENTLY (\w+) ON [^;]+;", re.MULTILINE)
 _IS_WHOLE: Final = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
 
